@@ -1,0 +1,346 @@
+"""``hacore add``, ``set``, ``remove``, ``config``, ``migrate``, ``relocate``, ``stop``: services."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+import msgspec
+
+from hacore.cli import waiting
+from hacore.cli.store import opened, read, update
+from hacore.cli.text import aligned, say_json
+from hacore.devices.store import Store
+from hacore.manager import commands
+from hacore.manager.documents import (
+    COMMANDS,
+    MEMBERS,
+    REQUESTED_STATES,
+    RESOURCES,
+    Commands,
+    DocumentError,
+    Resource,
+    check_node,
+    check_sid,
+    commands_of,
+    members_of,
+    resources_of,
+    settings_of,
+    status_of,
+)
+from hacore.protocol.requests import Snapshot
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+STATES = """
+\b
+  started    it runs; if its node dies, it is started on another
+  stopped    it does not run; if its node dies, it is moved to another
+  disabled   it does not run, and stays where it is; also the way out of state error
+  ignored    not managed: nobody looks at it
+"""
+
+ADD = f"""Put the service SID under management.
+
+SID is TYPE:NAME. The type proc is a command that is run by /bin/sh in the directory /; write it so that it stays in
+the foreground, and with `exec` where it can be, so that it gets the signal to stop (SIGTERM) itself.
+
+The requested states:
+{STATES}
+\b
+Examples:
+  hacore add proc:web --node node1 --command "exec python3 -m http.server 8000"
+  hacore add proc:db --node node2 --command "cd /srv/db && exec ./db" --stop-timeout 60 --max-relocate 3
+  hacore add proc:old --node node1 --command "exec ./old" --state stopped --comment "see ticket 17"
+"""
+
+SET = f"""Change what is configured of the service SID; what is not given stays as it is.
+
+A new command, or a new stop time-out, counts from the next start or stop: what runs is not restarted. The node is not
+configured but decided: see `hacore migrate`.
+
+The requested states:
+{STATES}
+\b
+Examples:
+  hacore set proc:web --state stopped     stop it; it is still recovered to another node
+  hacore set proc:web --state disabled    stop it, or bring it out of state error
+  hacore set proc:web --state started --max-restart 3
+"""
+
+
+def _text(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
+    """What cannot be written as UTF-8 can be neither stored nor shown."""
+    try:
+        (value or "").encode()
+    except UnicodeEncodeError:
+        raise click.BadParameter("this is not UTF-8 text") from None
+    return value
+
+
+def _configured(command: F) -> F:
+    """The options by which a service is configured. What is not given is None."""
+    for option in reversed(
+        (
+            click.option("--command", metavar="TEXT", callback=_text, help="The shell command that is the service."),
+            click.option("--state", type=click.Choice(REQUESTED_STATES), help="The requested state."),
+            click.option(
+                "--max-restart",
+                type=click.IntRange(0),
+                metavar="N",
+                help="How often a failed start is tried again on the same node (default 1).",
+            ),
+            click.option(
+                "--max-relocate",
+                type=click.IntRange(0),
+                metavar="N",
+                help="On how many other nodes it is tried after that (default 1).",
+            ),
+            click.option(
+                "--failback/--no-failback", default=None, help="Move back to a preferred node when there is one again."
+            ),
+            click.option("--comment", metavar="TEXT", callback=_text, help="A note for people."),
+            click.option(
+                "--stop-timeout",
+                type=click.FloatRange(0),
+                metavar="SECONDS",
+                help="How long it may take to stop, before it is stopped by force.",
+            ),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+def _with(resource: Resource, given: dict[str, Any]) -> Resource:
+    """The resource with the options that were given."""
+    given = {name: value for name, value in given.items() if value is not None}
+    config = dict(resource.config)
+    for option, key in (("command", "command"), ("stop_timeout", "stop_timeout_s")):
+        if option in given:
+            config[key] = given.pop(option)
+    return msgspec.structs.replace(resource, config=config, **given)
+
+
+@click.command("add", help=ADD, short_help="Put a service under management.")
+@click.argument("sid")
+@click.option("--node", required=True, metavar="NODE", help="Where it is now, or shall be started.")
+@_configured
+@click.pass_obj
+def add(directory: Path, /, sid: str, node: str, **given: Any) -> None:
+    from hacore.devices.resources import validate
+
+    check_sid(sid)
+    resource = _with(Resource(check_node(node)), given)
+    validate(sid, resource.config)
+
+    def change(seen: Snapshot) -> dict[str, Resource]:
+        configured = resources_of(seen)
+        if sid in configured:
+            raise click.ClickException(f"{sid} is configured already: change it with hacore set {sid}")
+        insist_on_member(seen, node)
+        return {**configured, sid: resource}
+
+    with opened(directory) as store:
+        update(store, RESOURCES, change, rests_on=(MEMBERS,))
+    click.echo(f"added {sid} on {node}, requested state {resource.state}")
+
+
+@click.command("set", help=SET, short_help="Change a service's configuration or requested state.")
+@click.argument("sid")
+@_configured
+@click.pass_obj
+def change(directory: Path, /, sid: str, **given: Any) -> None:
+    from hacore.devices.resources import validate
+
+    if all(value is None for value in given.values()):
+        raise click.UsageError("say what to change, such as --state stopped")
+
+    def with_changes(seen: Snapshot) -> dict[str, Resource]:
+        configured = resources_of(seen)
+        resource = _with(_configured_as(configured, sid), given)
+        validate(sid, resource.config)
+        return {**configured, sid: resource}
+
+    with opened(directory) as store:
+        resource = update(store, RESOURCES, with_changes)[sid]
+    click.echo(f"{sid}: requested state {resource.state}")
+
+
+@click.command(short_help="Take a service out of management.")
+@click.argument("sid")
+@click.pass_obj
+def remove(directory: Path, sid: str) -> None:
+    """Take the service SID out of management, in whatever state it is, and leave it as it is.
+
+    What runs goes on running, unguarded: nobody stops it, and nobody starts it elsewhere when its node dies. Before it
+    is added again on another node, make sure that it does not run any more, or it will run twice.
+
+    \b
+    To end a service for good:
+      hacore set SID --state disabled
+      hacore status                     wait until it is stopped
+      hacore remove SID
+    """
+    removed: list[str] = []
+
+    def without(seen: Snapshot) -> dict[str, Resource]:
+        configured = resources_of(seen)
+        resource = _configured_as(configured, sid)
+        record = status_of(seen).services.get(sid)
+        removed[:] = [record.node, record.state] if record else [resource.node, "not managed yet"]
+        return {other: it for other, it in configured.items() if other != sid}
+
+    with opened(directory) as store:
+        update(store, RESOURCES, without)
+    node, state = removed
+    click.echo(f"removed {sid} from management; it is left as it is on {node} ({state})")
+
+
+@click.command(short_help="Show the services that are configured.")
+@click.option("--json", "as_json", is_flag=True, help="Answer in JSON.")
+@click.pass_obj
+def config(directory: Path, as_json: bool) -> None:
+    """Show what is configured of each service. For what becomes of them, see `hacore status`."""
+    with opened(directory) as store:
+        resources = {sid: msgspec.structs.asdict(it) for sid, it in sorted(resources_of(read(store)).items())}
+    if as_json:
+        say_json(resources)
+        return
+    for sid, fields in resources.items():
+        settings = fields.pop("config")
+        click.echo(sid)
+        said = [("", name, value) for name, value in {**fields, **settings}.items() if value != ""]
+        click.echo("\n".join(aligned(said)))
+    if not resources:
+        click.echo("no service is configured: see hacore add --help")
+
+
+# -------------------------------------------------------------------------------------------- what the master does
+
+
+@click.command(short_help="Move a service while it runs, where its type can.")
+@click.argument("sid")
+@click.argument("node")
+@waiting.wait_option
+@click.pass_obj
+def migrate(directory: Path, sid: str, node: str, wait_s: float | None) -> None:
+    """Move the service SID to NODE while it runs.
+
+    Types that cannot do that (proc cannot) are stopped, and started on NODE: as with `hacore relocate`. If the move
+    fails, the service stays where it is. The command is queued; the master refuses it if NODE is not online by then.
+
+    \b
+    Example:
+      hacore migrate proc:web node2 --wait 30
+    """
+    _move(directory, "migrate", sid, node, wait_s)
+
+
+@click.command(short_help="Stop a service, and start it on another node.")
+@click.argument("sid")
+@click.argument("node")
+@waiting.wait_option
+@click.pass_obj
+def relocate(directory: Path, sid: str, node: str, wait_s: float | None) -> None:
+    """Stop the service SID, hand it over to NODE, and start it there.
+
+    A service that is stopped is handed over, and stays stopped. The command is queued; the master refuses it if NODE is
+    not online by then.
+
+    \b
+    Example:
+      hacore relocate proc:web node2
+    """
+    _move(directory, "relocate", sid, node, wait_s)
+
+
+def _move(directory: Path, verb: str, sid: str, node: str, wait_s: float | None) -> None:
+    def judge(seen: Snapshot) -> str:
+        resource = _managed(seen, sid)
+        insist_on_member(seen, node)
+        record = status_of(seen).services.get(sid)
+        if node == (record.node if record else resource.node):
+            raise click.ClickException(f"{sid} is on {node} already")
+        return f"{verb} {sid} {node}"
+
+    with opened(directory) as store:
+        queue(store, judge, waiting.moved(sid, node), wait_s)
+
+
+@click.command(short_help="Stop a service, within a given time.")
+@click.argument("sid")
+@click.option(
+    "--timeout",
+    "timeout_s",
+    type=click.IntRange(0),
+    metavar="SECONDS",
+    help="How long it may take, before it is stopped by force; 0: by force at once. Default: as configured.",
+)
+@waiting.wait_option
+@click.pass_obj
+def stop(directory: Path, sid: str, timeout_s: int | None, wait_s: float | None) -> None:
+    """Stop the service SID; its requested state becomes stopped.
+
+    So it is still recovered to another node if its node dies, but not started there. It is started again with
+    `hacore set SID --state started`.
+
+    \b
+    Examples:
+      hacore stop proc:web
+      hacore stop proc:web --timeout 120 --wait 130
+    """
+
+    def judge(seen: Snapshot) -> str:
+        resource = _managed(seen, sid)
+        if resource.state != "started":
+            raise click.ClickException(f"{sid} is not to be stopped: its requested state is {resource.state} already")
+        return f"stop {sid} {_stop_timeout(seen, resource) if timeout_s is None else timeout_s}"
+
+    with opened(directory) as store:
+        queue(store, judge, waiting.stopped(sid), wait_s)
+
+
+def _stop_timeout(seen: Snapshot, resource: Resource) -> int:
+    """The time-out that is configured, in the whole seconds that a command has."""
+    from hacore.runtime.cluster import timing_of
+
+    configured: float = resource.config.get("stop_timeout_s", timing_of(settings_of(seen)).stop_timeout_s)
+    return math.ceil(configured)
+
+
+def queue(store: Store, judge: Callable[[Snapshot], str], goal: waiting.Goal, wait_s: float | None) -> None:
+    """Queue the command that ``judge`` makes of the documents, unless it raises; then wait for it, if that is asked."""
+
+    def change(seen: Snapshot) -> Commands:
+        return commands.append(commands_of(seen), judge(seen))
+
+    queued = update(store, COMMANDS, change).queue[-1]
+    click.echo(f"queued as command {queued.id}: {queued.text}")
+    if wait_s is not None:
+        waiting.wait(store, queued.id, goal, wait_s)
+
+
+def insist_on_member(seen: Snapshot, node: str) -> None:
+    """Raise ClickException unless the node belongs to the cluster."""
+    members = members_of(seen)
+    if check_node(node) not in members:
+        raise click.ClickException(f"{node} is no node of this cluster; its nodes are {', '.join(members) or 'none'}")
+
+
+def _configured_as(configured: dict[str, Resource], sid: str) -> Resource:
+    check_sid(sid)
+    if sid not in configured:
+        known = ", ".join(sorted(configured)) or "none"
+        raise DocumentError(f"{sid} is not configured; the services are {known}")
+    return configured[sid]
+
+
+def _managed(seen: Snapshot, sid: str) -> Resource:
+    resource = _configured_as(resources_of(seen), sid)
+    if resource.state == "ignored":
+        raise click.ClickException(f"{sid} is not managed: its requested state is ignored")
+    return resource

@@ -1,0 +1,1 @@
+"""The daemons: rounds as generators of requests. Nothing here touches the world."""

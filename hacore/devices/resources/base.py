@@ -1,0 +1,48 @@
+"""What every type of service must be able to do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Protocol
+
+from hacore.protocol.requests import JSON
+
+Config = Mapping[str, JSON]
+
+
+class ResourceError(Exception):
+    """What was asked of a service could not be done, or not be told. The text is one line, for people."""
+
+
+class Resource(Protocol):
+    """Services of one type on one node. Calls may come from several threads and processes at a time."""
+
+    def __init__(self, home: Path, node: str) -> None:
+        """Look after the services of ``node``, whose files are below ``home``."""
+
+    @staticmethod
+    def validate(sid: str, config: Config) -> None:
+        """Raise :class:`ResourceError`, with one line for people, if the service could never be started."""
+
+    def probe(self, sid: str, config: Config) -> bool:
+        """Whether anything of the service runs on this node, or may still come up by a start that is under way.
+
+        Raises :class:`ResourceError` when it cannot be told.
+        """
+
+    def start(self, sid: str, config: Config) -> None:
+        """Start the service unless it runs; return as soon as it is under way.
+
+        Raises :class:`ResourceError` when it could not be started.
+        """
+
+    def stop(self, sid: str, config: Config, timeout_s: float | None) -> None:
+        """Stop the service, by force after ``timeout_s`` seconds (None: what the service's configuration says).
+
+        When this returns, nothing of the service runs on this node. Raises :class:`ResourceError` when that could not
+        be brought about, or not be told.
+        """
+
+    def migrate(self, sid: str, config: Config, target: str) -> bool:
+        """Move the running service to the node ``target`` without stopping it; True if it runs there now, not here."""

@@ -1,0 +1,113 @@
+"""The queue of commands: how operators' words are checked, and what the master makes of them (PROTOCOL section 7)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from hacore.manager.documents import Command, Commands, check_node, check_sid
+from hacore.manager.view import View
+
+GRAMMAR = {
+    "migrate": ("SID", "NODE"),
+    "relocate": ("SID", "NODE"),
+    "stop": ("SID", "SECONDS"),
+    "enable-node-maintenance": ("NODE",),
+    "disable-node-maintenance": ("NODE",),
+    "disarm-ha": ("MODE",),
+    "arm-ha": (),
+}
+
+
+class CommandError(ValueError):
+    """A command that nobody can carry out; the message says why."""
+
+
+def _check_seconds(word: str) -> None:
+    if not word.isdecimal():
+        raise CommandError(f"bad time-out '{word}': write whole seconds")
+
+
+def _check_mode(word: str) -> None:
+    if word not in {"freeze", "ignore"}:
+        raise CommandError(f"bad mode '{word}': write freeze or ignore")
+
+
+_CHECKS: dict[str, Callable[[str], object]] = {
+    "SID": check_sid,
+    "NODE": check_node,
+    "SECONDS": _check_seconds,
+    "MODE": _check_mode,
+}
+
+
+def check(text: str) -> list[str]:
+    """The command's words, if they are well formed. Raises CommandError or DocumentError."""
+    verb, *arguments = text.split() or [""]
+    if verb not in GRAMMAR:
+        raise CommandError(f"unknown command '{verb}': the commands are {', '.join(GRAMMAR)}")
+    wanted = GRAMMAR[verb]
+    if len(arguments) != len(wanted):
+        raise CommandError(f"write: {' '.join((verb, *wanted))}")
+    for kind, word in zip(wanted, arguments, strict=True):
+        _CHECKS[kind](word)
+    return [verb, *arguments]
+
+
+def append(queue: Commands, text: str) -> Commands:
+    """The queue with one more command. Raises as :func:`check` does."""
+    words = check(text)
+    last = queue.last_id + 1
+    return Commands(last, [*queue.queue, Command(last, " ".join(words))])
+
+
+def drain(view: View) -> None:
+    """Take every command out of the queue: into this round's pending commands and requests, or refuse it."""
+    for command in view.commands.queue:
+        try:
+            _take(view, command)
+        except ValueError as problem:
+            _refuse(view, command, str(problem))
+    view.commands = Commands(view.commands.last_id, [])
+
+
+def refuse_rest(view: View) -> None:
+    """Refuse the commands that no row took: the service was in no state for it."""
+    for sid, command in view.pending.items():
+        record = view.status.services.get(sid)
+        _refuse(view, command, f"{sid} is in state {record.state}" if record else f"{sid} is not managed")
+    view.pending.clear()
+
+
+def _refuse(view: View, command: Command, reason: str) -> None:
+    view.say("command_refused", id=command.id, command=command.text, reason=reason)
+
+
+def _take(view: View, command: Command) -> None:
+    verb, *arguments = check(command.text)
+    if verb in {"migrate", "relocate", "stop"}:
+        _take_for_service(view, command, verb, *arguments)
+    elif verb == "enable-node-maintenance":
+        _enable_maintenance(view, arguments[0])
+    elif verb == "disable-node-maintenance":
+        view.status.maintenance = [node for node in view.status.maintenance if node != arguments[0]]
+    else:
+        view.disarm_command = arguments[0] if arguments else "arm"
+
+
+def _take_for_service(view: View, command: Command, verb: str, sid: str, argument: str) -> None:
+    if sid not in view.status.services:
+        raise CommandError(f"{sid} is not managed")
+    if verb != "stop" and view.node_state(argument) != "online":
+        raise CommandError(f"{argument} is not online")
+    if verb != "stop" and view.status.services[sid].node == argument:
+        raise CommandError(f"{sid} is on {argument} already")
+    view.pending[sid] = command
+
+
+def _enable_maintenance(view: View, node: str) -> None:
+    if view.node_state(node) != "online":
+        raise CommandError(f"{node} is not online")
+    if view.status.disarm is not None:
+        raise CommandError("the cluster is disarmed")
+    if node not in view.status.maintenance:
+        view.status.maintenance.append(node)

@@ -1,0 +1,65 @@
+"""The meaning of the disarm table's facts and actions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from hacore.manager.documents import Disarm
+from hacore.manager.view import View
+from hacore.protocol import disarm as table
+from hacore.protocol.disarm import DISARM
+from hacore.protocol.locks import Lock, agent_lock
+from hacore.protocol.table import Action, Fact
+
+_UNSETTLED = frozenset({"fence", "recovery", "migrate", "relocate"})
+
+
+def _released(view: View, node: str) -> bool:
+    return view.lrm(node).mode == "disarm" and not Lock.of(view.snapshot[agent_lock(node)]).owner
+
+
+FACTS: dict[Fact, Callable[[View], bool]] = {
+    table.DISARM_COMMAND: lambda view: view.disarm_command in {"freeze", "ignore"},
+    table.ARM_COMMAND: lambda view: view.disarm_command == "arm",
+    table.UNSETTLED: lambda view: any(record.state in _UNSETTLED for record in view.status.services.values()),
+    table.ALL_RELEASED: lambda view: all(_released(view, node) for node in view.sight.online),
+    table.LOCATIONS_FREE: lambda view: view.status.disarm is not None and view.status.disarm.mode == "ignore",
+}
+
+
+def _set_request(view: View) -> None:
+    view.status.disarm = Disarm(view.disarm_command, "armed")
+
+
+def _drop_request(view: View) -> None:
+    view.status.disarm = None
+    view.say("rearmed")
+
+
+def _read_locations(view: View) -> None:
+    for sid, record in view.status.services.items():
+        if sid in view.resources:
+            record.node = view.resources[sid].node
+
+
+ACTIONS: dict[Action, Callable[[View], None]] = {
+    table.SET_REQUEST: _set_request,
+    table.DROP_REQUEST: _drop_request,
+    table.READ_LOCATIONS: _read_locations,
+}
+
+
+def step(view: View) -> None:
+    """Take steps until nothing changes."""
+    while True:
+        old = view.status.disarm.state if view.status.disarm else "armed"
+        row = DISARM.step(old, lambda fact: FACTS[fact](view))
+        for action in row.do:
+            ACTIONS[action](view)
+        if view.status.disarm:
+            view.status.disarm.state = row.target
+        if row.target == old:
+            return
+        view.disarm_command = ""
+        if row.target == "disarmed":
+            view.say("disarmed")

@@ -1,0 +1,186 @@
+"""The documents of the cluster, as typed values; who writes each (PROTOCOL section 2).
+
+resources       operators; the master when a service changes its node or is stopped by command
+settings        operators
+members         operators
+commands        operators append, the master takes out
+manager/status  the master
+lrm/<node>      that node's LRM
+lock/*          see hacore.protocol.locks
+heartbeat/*     each node's daemons, for their own node
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, TypeVar
+
+import msgspec
+
+from hacore.protocol.requests import JSON, Document, Snapshot
+
+RESOURCES, SETTINGS, MEMBERS, COMMANDS, STATUS = "resources", "settings", "members", "commands", "manager/status"
+
+REQUESTED_STATES = ("started", "stopped", "disabled", "ignored")
+SHUTDOWN_POLICIES = ("conditional", "freeze", "failover", "migrate")
+LIVE_TYPES = frozenset({"vm"})
+"""Types of services that can move while they run."""
+
+_SID = re.compile(r"[a-z][a-z0-9]*:[A-Za-z0-9][A-Za-z0-9_.-]{0,62}\Z")
+_NODE = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\Z")
+
+
+class DocumentError(ValueError):
+    """A document does not hold what it should; the message names document and field."""
+
+
+def check_sid(sid: str) -> str:
+    """The service id itself, if it is well formed (``type:name``)."""
+    if not _SID.match(sid):
+        raise DocumentError(
+            f"bad service id '{sid}': write type:name, such as proc:web (letters, digits, '_', '.', '-', at most 63)"
+        )
+    return sid
+
+
+def check_node(node: str) -> str:
+    """The node's name itself, if it is well formed (a host name's label, RFC 1123)."""
+    if not _NODE.match(node):
+        raise DocumentError(f"bad node name '{node}': use lower-case letters, digits and inner '-', at most 63")
+    return node
+
+
+class Resource(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True):
+    """What an operator has configured of one service."""
+
+    node: str
+    state: str = "started"
+    max_restart: int = 1
+    max_relocate: int = 1
+    failback: bool = True
+    comment: str = ""
+    config: dict[str, Any] = {}
+
+    def __post_init__(self) -> None:
+        if self.state not in REQUESTED_STATES:
+            raise ValueError(f"state '{self.state}' is none of {', '.join(REQUESTED_STATES)}")
+        if self.max_restart < 0 or self.max_relocate < 0:
+            raise ValueError("max_restart and max_relocate must be at least 0")
+
+
+class Record(msgspec.Struct, omit_defaults=True):
+    """The master's request concerning one service: what its node's LRM shall do, under the name ``uid``."""
+
+    state: str
+    node: str
+    uid: str
+    target: str = ""
+    timeout_s: float | None = None
+    running: bool = False
+    generation: int = 0
+    """In freeze: the LRM's request for release that this freeze acknowledges."""
+    failed_nodes: list[str] = []
+    maintenance_node: str = ""
+
+
+class Disarm(msgspec.Struct):
+    """A disarm request: its mode (freeze or ignore) and its state in the disarm table."""
+
+    mode: str
+    state: str
+
+
+class Status(msgspec.Struct, omit_defaults=True):
+    """The manager status: all that a new master needs to go on."""
+
+    master: str = ""
+    nodes: dict[str, str] = {}
+    services: dict[str, Record] = {}
+    maintenance: list[str] = []
+    """Nodes for which maintenance is requested."""
+    disarm: Disarm | None = None
+    last_uid: int = 0
+
+
+class LrmStatus(msgspec.Struct):
+    """What an LRM says of itself."""
+
+    state: str = "wait_for_agent_lock"
+    mode: str = ""
+    generation: int = 0
+    """The number of its requests for release so far."""
+    results: dict[str, str] = {}
+    """Outcome by uid, for the uids that the manager status still names."""
+
+
+class Settings(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True):
+    """What operators set for the whole cluster."""
+
+    shutdown_policy: str = "conditional"
+    rebalance_on_start: bool = False
+    timing: dict[str, Any] = {}
+
+    def __post_init__(self) -> None:
+        if self.shutdown_policy not in SHUTDOWN_POLICIES:
+            raise ValueError(f"shutdown_policy '{self.shutdown_policy}' is none of {', '.join(SHUTDOWN_POLICIES)}")
+
+
+class Command(msgspec.Struct):
+    """One command of an operator, as text: ``migrate proc:web node2``."""
+
+    id: int
+    text: str
+
+
+class Commands(msgspec.Struct):
+    """The queue of commands."""
+
+    last_id: int = 0
+    queue: list[Command] = []
+
+
+T = TypeVar("T")
+
+
+def parse(document: Document, kind: type[T], name: str, absent: T) -> T:
+    """The document's value as ``kind``; ``absent`` if there is none. Raises DocumentError."""
+    if document.value is None:
+        return absent
+    try:
+        return msgspec.convert(document.value, kind)
+    except msgspec.ValidationError as problem:
+        raise DocumentError(f"document '{name}': {problem}") from None
+
+
+def dump(value: object) -> JSON:
+    """What is stored for a value."""
+    return msgspec.to_builtins(value)
+
+
+def lrm_key(node: str) -> str:
+    """The key of a node's LRM status."""
+    return f"lrm/{node}"
+
+
+def status_of(snapshot: Snapshot) -> Status:
+    return parse(snapshot[STATUS], Status, STATUS, Status())
+
+
+def resources_of(snapshot: Snapshot) -> dict[str, Resource]:
+    return parse(snapshot[RESOURCES], dict[str, Resource], RESOURCES, {})
+
+
+def settings_of(snapshot: Snapshot) -> Settings:
+    return parse(snapshot[SETTINGS], Settings, SETTINGS, Settings())
+
+
+def members_of(snapshot: Snapshot) -> list[str]:
+    return parse(snapshot[MEMBERS], list[str], MEMBERS, [])
+
+
+def commands_of(snapshot: Snapshot) -> Commands:
+    return parse(snapshot[COMMANDS], Commands, COMMANDS, Commands())
+
+
+def lrm_of(snapshot: Snapshot, node: str) -> LrmStatus:
+    return parse(snapshot[lrm_key(node)], LrmStatus, lrm_key(node), LrmStatus())

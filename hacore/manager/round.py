@@ -1,0 +1,108 @@
+"""The master's round: from documents as they were read to the documents as they shall be (PROTOCOL section 5).
+
+Pure: the same snapshot and sight give the same decision. What is decided is written in one transaction, on condition
+that every document to be written is still as it was read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from hacore.manager import commands, disarm, nodes, services
+from hacore.manager.documents import COMMANDS, RESOURCES, STATUS, dump
+from hacore.manager.view import Event, Sight, View
+from hacore.protocol.locks import MANAGER_LOCK, Lock, agent_lock
+from hacore.protocol.requests import JSON, Snapshot
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What a round decided: documents to write, the revisions they rest on, and what people want to know of it."""
+
+    writes: Mapping[str, JSON]
+    basis: Mapping[str, int]
+    events: tuple[Event, ...]
+    fence_due: str
+    """A marked node whose lock may be taken now, "" if there is none. Taken only when there is nothing to write."""
+
+
+def fit(own: str, snapshot: Snapshot, sight: Sight) -> bool:
+    """Whether this node should have a CRM that can be master: there is work, and it is not about to be fenced."""
+    view = View.of(own, snapshot, sight)
+    status = view.status
+    if any(record.state == "fence" and record.node == own for record in status.services.values()):
+        return False
+    return has_work(view)
+
+
+def has_work(view: View) -> bool:
+    """Whether there is anything to manage: PROTOCOL section 3, "can become active"."""
+    status = view.status
+    stale_maintenance = any(
+        state == "maintenance" and node not in status.maintenance for node, state in status.nodes.items()
+    )
+    return bool(view.resources or status.services or view.commands.queue or status.disarm or stale_maintenance)
+
+
+def decide(own: str, snapshot: Snapshot, sight: Sight) -> Decision:
+    """One round of the master on node ``own``. Raises DocumentError if a document cannot be understood."""
+    view = View.of(own, snapshot, sight)
+    view.status.master = own
+    nodes.step_all(view)
+    if view.node_state(own) in {"online", "maintenance"}:
+        commands.drain(view)
+        _update_records(view)
+        disarm.step(view)
+        _step_services(view)
+        nodes.step_all(view)
+        commands.refuse_rest(view)
+    return _decision(view)
+
+
+def _update_records(view: View) -> None:
+    """New services get a record, records of services that are configured no more are dropped. Not while disarmed."""
+    if view.disarming():
+        return
+    records = view.status.services
+    for sid in sorted(set(records) - {sid for sid, it in view.resources.items() if it.state != "ignored"}):
+        del records[sid]
+        view.say("service_removed", sid=sid, reason="ignored" if sid in view.resources else "unconfigured")
+    for sid, resource in sorted(view.resources.items()):
+        if sid not in records and resource.state != "ignored":
+            state = "request_start" if resource.state == "started" else "request_stop"
+            records[sid] = view.new_record(sid, state, resource.node)
+
+
+def _step_services(view: View) -> None:
+    """Every service in the order of its sid, again and again until none changes its state."""
+    changed = True
+    while changed:
+        changed = False
+        for sid in sorted(view.status.services):
+            if sid in view.resources:
+                row = services.step(view, sid)
+                changed |= row.target != row.state
+
+
+def _decision(view: View) -> Decision:
+    written = {STATUS: dump(view.status), RESOURCES: dump(view.resources), COMMANDS: dump(view.commands)}
+    writes = {
+        key: value
+        for key, value in written.items()
+        if value != view.snapshot[key].value and not (view.snapshot[key].revision == 0 and key != STATUS)
+    }
+    for node in view.freed:
+        writes[agent_lock(node)] = Lock.of(view.snapshot[agent_lock(node)]).released().document()
+    basis = {key: view.snapshot[key].revision for key in (*writes, STATUS, *map(agent_lock, sorted(view.fenced)))}
+    return Decision(writes, basis, tuple(view.events), "" if writes else _fence_due(view))
+
+
+def _fence_due(view: View) -> str:
+    marked = sorted(node for node, state in view.status.nodes.items() if state == "fence")
+    return next((node for node in marked if node in view.sight.expired and node not in view.fenced), "")
+
+
+def token_check(snapshot: Snapshot) -> dict[str, int]:
+    """The condition by which the store refuses a master that is none any more."""
+    return {MANAGER_LOCK: snapshot[MANAGER_LOCK].revision}

@@ -1,0 +1,164 @@
+"""The meaning of the service table's facts and actions, and one record's step through it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from hacore.manager.documents import LIVE_TYPES, Command, LrmStatus, Record, Resource
+from hacore.manager.placement import choose, usage
+from hacore.manager.view import View
+from hacore.protocol import service as table
+from hacore.protocol.service import SERVICE
+from hacore.protocol.table import Action, Fact, Row
+from hacore.protocol.vocabulary import FENCED
+
+RELEASE_MODES = frozenset({"restart", "disarm"})
+"""Modes by which an LRM asks to be released from guarding its services."""
+
+
+@dataclass(slots=True)
+class Case:
+    """One service in one round, before a step; ``new`` is its record as the step leaves it."""
+
+    view: View
+    sid: str
+    old: Record
+    new: Record
+
+    @property
+    def resource(self) -> Resource:
+        return self.view.resources[self.sid]
+
+    @property
+    def lrm(self) -> LrmStatus:
+        return self.view.lrm(self.old.node)
+
+    @property
+    def answer(self) -> str:
+        return self.lrm.results.get(self.old.uid, "")
+
+    @property
+    def command(self) -> list[str]:
+        pending: Command | None = self.view.pending.get(self.sid)
+        return pending.text.split() if pending else [""]
+
+    def commanded_to(self, verb: str) -> bool:
+        """Whether the pending command is ``verb``, to an online node other than the service's own."""
+        word, *rest = self.command
+        return word == verb and rest[1] != self.old.node and self.view.node_state(rest[1]) == "online"
+
+    def placed(self) -> str:
+        """The node that placement names, given what the service is about to do; "" if there is none."""
+        way = {"request_start": "best", "recovery": "best"}.get(self.old.state, "stay")
+        if self.answer in {"failed", "wrong_node"}:
+            way = "next"
+        others = (record for sid, record in self.view.status.services.items() if sid != self.sid)
+        return choose(way, self.old, self.view.online(), usage(others), failback=self.resource.failback)
+
+    def elsewhere(self) -> bool:
+        return self.placed() not in {"", self.old.node}
+
+
+FACTS: dict[Fact, Callable[[Case], bool]] = {
+    table.WANT_STARTED: lambda case: case.resource.state == "started",
+    table.WANT_DISABLED: lambda case: case.resource.state == "disabled",
+    table.SUCCEEDED: lambda case: case.answer == "success",
+    table.START_FAILED: lambda case: case.answer in {"failed", "wrong_node"},
+    table.WRONG_NODE: lambda case: case.answer == "wrong_node",
+    table.WENT_DOWN: lambda case: case.answer == "down",
+    table.ANSWERED: lambda case: case.answer != "",
+    table.NOTED: lambda case: case.old.running and not case.old.failed_nodes,
+    table.NODE_ONLINE: lambda case: case.view.node_state(case.old.node) == "online",
+    table.NODE_LOST: lambda case: case.old.node in case.view.sight.lost or case.old.node not in case.view.status.nodes,
+    table.IN_MAINTENANCE: lambda case: case.view.node_state(case.old.node) == "maintenance",
+    table.LRM_RESTARTS: lambda case: case.lrm.mode == "restart",
+    table.LRM_ACTIVE: lambda case: case.lrm.mode == "active",
+    table.LRM_ASKS_AGAIN: lambda case: case.lrm.mode in RELEASE_MODES and case.lrm.generation != case.old.generation,
+    table.DISARMING: lambda case: case.view.disarming(),
+    table.REBALANCE: lambda case: case.view.settings.rebalance_on_start,
+    table.ELSEWHERE: Case.elsewhere,
+    table.LIVE: lambda case: case.sid.partition(":")[0] in LIVE_TYPES,
+    table.EXHAUSTED: lambda case: len(case.old.failed_nodes) + 1 > case.resource.max_relocate,
+    table.ASKED_STOP: lambda case: case.command[0] == "stop",
+    table.ASKED_MIGRATE: lambda case: case.commanded_to("migrate"),
+    table.ASKED_RELOCATE: lambda case: case.commanded_to("relocate"),
+    table.MOVED: lambda case: case.resource.node != case.old.node,
+    FENCED: lambda case: case.old.node in case.view.fenced,
+    table.PLACE_FOUND: lambda case: case.placed() != "",
+}
+
+
+def _take_command(case: Case) -> None:
+    verb, _, argument = case.command
+    if verb == "stop":
+        case.new.timeout_s = float(argument)
+    else:
+        case.new.target = argument
+    del case.view.pending[case.sid]
+
+
+def _move_to(case: Case, node: str) -> None:
+    case.new.node = case.resource.node = node
+
+
+def _note_running(case: Case) -> None:
+    case.new.running = True
+    case.new.failed_nodes.clear()
+
+
+def _steal(case: Case) -> None:
+    node = case.placed()
+    case.view.say("service_recovered", sid=case.sid, node=case.old.node, target=node)
+    _move_to(case, node)
+
+
+ACTIONS: dict[Action, Callable[[Case], None]] = {
+    table.SET_TARGET: lambda case: setattr(case.new, "target", case.placed()),
+    table.TAKE_COMMAND: _take_command,
+    table.WANT_STOP: lambda case: setattr(case.resource, "state", "stopped"),
+    table.ARRIVE: lambda case: _move_to(case, case.old.target),
+    table.STEAL: _steal,
+    table.FOLLOW: lambda case: setattr(case.new, "node", case.resource.node),
+    table.NOTE_RUNNING: _note_running,
+    table.NOTE_FAILURE: lambda case: case.new.failed_nodes.append(case.old.node),
+    table.FORGET_FAILURES: lambda case: case.new.failed_nodes.clear(),
+    table.NEW_UID: lambda case: setattr(case.new, "uid", case.view.new_uid()),
+    table.ACKNOWLEDGE: lambda case: setattr(case.new, "generation", case.lrm.generation),
+    table.NOTE_HOME: lambda case: setattr(case.new, "maintenance_node", case.old.node),
+}
+
+
+def step(view: View, sid: str) -> Row:
+    """Take one step with one record; returns the row that fired."""
+    old = view.status.services[sid]
+    case = Case(view, sid, old, old)
+    row = SERVICE.step(old.state, lambda fact: FACTS[fact](case))
+    case.new = _successor(view, old, row)
+    for action in row.do:
+        ACTIONS[action](case)
+    if case.new.node == case.new.maintenance_node:
+        case.new.maintenance_node = ""
+    view.status.services[sid] = case.new
+    if row.target != old.state:
+        details = {key: value for key, value in (("target", case.new.target), ("timeout", case.new.timeout_s)) if value}
+        view.say("service_state", sid=sid, node=case.new.node, **{"from": old.state, "to": row.target}, **details)
+    return row
+
+
+def _successor(view: View, old: Record, row: Row) -> Record:
+    """The record before the row's actions: what a change of state keeps, or all of it where the state stays."""
+    failed = list(old.failed_nodes)
+    if row.target != old.state:
+        return Record(row.target, old.node, view.new_uid(), failed_nodes=failed, maintenance_node=old.maintenance_node)
+    return Record(
+        old.state,
+        old.node,
+        old.uid,
+        old.target,
+        old.timeout_s,
+        old.running,
+        old.generation,
+        failed,
+        old.maintenance_node,
+    )

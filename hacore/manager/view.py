@@ -1,0 +1,115 @@
+"""What one round of the master is about: the documents as read, what is seen of the nodes, and the working copy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from hacore.manager.documents import (
+    Command,
+    Commands,
+    LrmStatus,
+    Record,
+    Resource,
+    Settings,
+    Status,
+    commands_of,
+    lrm_of,
+    members_of,
+    resources_of,
+    settings_of,
+    status_of,
+)
+from hacore.protocol.locks import FENCING, Lock, agent_lock
+from hacore.protocol.requests import JSON, Snapshot
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """What a CRM has seen of the nodes, on its own clock. The manager itself reads no clock."""
+
+    online: frozenset[str] = frozenset()
+    """Nodes whose heartbeat has changed within ``offline_s``."""
+    lost: frozenset[str] = frozenset()
+    """Nodes whose heartbeat has stood still for at least ``offline_delay_s``."""
+    gone_long: frozenset[str] = frozenset()
+    """Nodes whose heartbeat has stood still for an hour."""
+    expired: frozenset[str] = frozenset()
+    """Nodes whose lock is free or has stood still for its lifetime."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that people want to know; nothing depends on it."""
+
+    kind: str
+    fields: Mapping[str, JSON]
+
+
+@dataclass(slots=True)
+class View:
+    """A round in the making: what was read stays as it is, ``status`` and ``resources`` are the working copy."""
+
+    own: str
+    snapshot: Snapshot
+    sight: Sight
+    status: Status
+    resources: dict[str, Resource]
+    settings: Settings
+    members: frozenset[str]
+    commands: Commands
+    lrms: dict[str, LrmStatus]
+    fenced: frozenset[str]
+    """Nodes whose lock is held for fencing."""
+    pending: dict[str, Command] = field(default_factory=dict)
+    """This round's command to each service, until a row takes it."""
+    disarm_command: str = ""
+    """``freeze``, ``ignore`` or ``arm``, until a row takes it."""
+    freed: list[str] = field(default_factory=list)
+    """Nodes whose lock becomes free, because what followed from holding it is decided."""
+    events: list[Event] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, own: str, snapshot: Snapshot, sight: Sight) -> View:
+        """Raises DocumentError if a document does not hold what it should."""
+        status = status_of(snapshot)
+        members = frozenset(members_of(snapshot))
+        nodes = members | set(status.nodes)
+        return cls(
+            own=own,
+            snapshot=snapshot,
+            sight=sight,
+            status=status,
+            resources=resources_of(snapshot),
+            settings=settings_of(snapshot),
+            members=members,
+            commands=commands_of(snapshot),
+            lrms={node: lrm_of(snapshot, node) for node in nodes},
+            fenced=frozenset(node for node in nodes if Lock.of(snapshot[agent_lock(node)]).owner == FENCING),
+        )
+
+    def lrm(self, node: str) -> LrmStatus:
+        return self.lrms.get(node) or LrmStatus()
+
+    def node_state(self, node: str) -> str:
+        return self.status.nodes.get(node, "unknown")
+
+    def online(self) -> list[str]:
+        """The nodes on which services may be placed."""
+        return [node for node, state in self.status.nodes.items() if state == "online"]
+
+    def say(self, kind: str, **fields: JSON) -> None:
+        self.events.append(Event(kind, fields))
+
+    def new_uid(self) -> str:
+        """A name that no request of any master has had before: the status that counts them has one writer at a time."""
+        self.status.last_uid += 1
+        return str(self.status.last_uid)
+
+    def disarming(self) -> bool:
+        """Whether services are frozen for a disarm, or already are."""
+        return self.status.disarm is not None and self.status.disarm.state in {"disarming", "disarmed"}
+
+    def new_record(self, sid: str, state: str, node: str) -> Record:
+        self.say("service_added", sid=sid, node=node)
+        return Record(state, node, self.new_uid())

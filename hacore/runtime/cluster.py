@@ -1,0 +1,83 @@
+"""A cluster's directory on one machine: where everything lies, how it is made, and what its daemons read at start.
+
+    DIR/store.db                      the documents (SQLite)
+    DIR/nodes/NODE/mux.sock           the node's watchdog multiplexer
+    DIR/nodes/NODE/trace/DAEMON.jsonl what each daemon asked, was answered and decided
+    DIR/nodes/NODE/services/          locks and output of the services
+
+What the site adds (emulated hardware, its log and controls) is described in hacore.runtime.site.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from hacore.devices.store import StoreError
+from hacore.devices.store.sqlite import SqliteStore
+from hacore.manager.documents import MEMBERS, SETTINGS, Settings, check_node, dump, settings_of
+from hacore.protocol.requests import Committed, Unavailable
+from hacore.protocol.timing import Timing, TimingError
+
+OPERATOR_TIMEOUT_S = 2.0
+
+
+def store_path(directory: Path) -> Path:
+    return directory / "store.db"
+
+
+def node_path(directory: Path, node: str) -> Path:
+    return directory / "nodes" / node
+
+
+def timing_of(settings: Settings) -> Timing:
+    """The cluster's timing. Raises TimingError for unknown names and for what is not safe."""
+    try:
+        return Timing(**settings.timing)
+    except TypeError as problem:
+        raise TimingError(f"settings.timing: {problem}".replace("Timing.__init__() ", "")) from None
+
+
+def create(directory: Path, nodes: Sequence[str], timing: Mapping[str, Any]) -> None:
+    """Make a cluster's directory with its store, or leave it as it is if it has one already.
+
+    Raises TimingError, DocumentError, or StoreError; then nothing is left behind that was not there.
+    """
+    settings = Settings(timing=dict(timing))
+    timing_of(settings)
+    for node in nodes:
+        check_node(node)
+    if store_path(directory).exists():
+        return
+    directory.mkdir(parents=True, exist_ok=True)
+    SqliteStore.create(store_path(directory))
+    store = SqliteStore(store_path(directory), OPERATOR_TIMEOUT_S)
+    answer = store.transact({MEMBERS: 0}, {MEMBERS: list(nodes), SETTINGS: dump(settings)})
+    store.close()
+    if not isinstance(answer, Committed):
+        raise StoreError(f"{store_path(directory)} could not be filled: {answer}; remove it and try again")
+
+
+def read_settings(directory: Path) -> Settings:
+    """The settings of an existing cluster. Raises StoreError or DocumentError."""
+    store = SqliteStore(store_path(directory), OPERATOR_TIMEOUT_S)
+    try:
+        answer = store.read((SETTINGS,))
+    finally:
+        store.close()
+    if isinstance(answer, Unavailable):
+        raise StoreError(f"{store_path(directory)} does not answer: {answer.reason}")
+    return settings_of(answer)
+
+
+def read_members(directory: Path) -> list[str]:
+    """The nodes of an existing cluster. Raises StoreError."""
+    store = SqliteStore(store_path(directory), OPERATOR_TIMEOUT_S)
+    try:
+        answer = store.read((MEMBERS,))
+    finally:
+        store.close()
+    if isinstance(answer, Unavailable):
+        raise StoreError(f"{store_path(directory)} does not answer: {answer.reason}")
+    return list(answer[MEMBERS].value or [])

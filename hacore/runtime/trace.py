@@ -1,0 +1,51 @@
+"""The trace of a daemon: one JSON line for each request with its answer, and for each row that fired.
+
+Lines have ``t`` (CLOCK_BOOTTIME, seconds), ``node``, ``daemon``, and either ``row`` with ``from``, ``to`` and the
+``facts`` that held, or ``say`` with what it is ``about``, or ``ask`` with the request's kind and fields, and its
+``answer``.
+"""
+
+from __future__ import annotations
+
+import logging
+from logging.handlers import RotatingFileHandler
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from hacore.devices.clock import now_s
+from hacore.protocol.requests import Fired, Request, Say
+
+MOST_BYTES = 16 * 1024 * 1024
+"""A trace file's size; one older file of the same size is kept."""
+
+_encode = msgspec.json.Encoder().encode
+
+
+class Trace:
+    """Appends to ``path``, line by line; what is written is there when the process is killed."""
+
+    def __init__(self, path: Path, node: str, daemon: str) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.about = {"node": node, "daemon": daemon}
+        self._file = RotatingFileHandler(path, maxBytes=MOST_BYTES, backupCount=1, encoding="utf-8")
+
+    def note(self, request: Request[Any], answer: object) -> None:
+        """Write one line."""
+        line = {"t": round(now_s(), 6), **self.about, **_told(request, answer)}
+        text = _encode(line).decode()
+        self._file.emit(logging.LogRecord("trace", logging.INFO, "", 0, text, None, None))
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def _told(request: Request[Any], answer: object) -> dict[str, Any]:
+    if isinstance(request, Fired):
+        return {"row": request.row, "from": request.state, "to": request.target, "facts": request.facts}
+    if isinstance(request, Say):
+        return {"say": request.event, "about": request.fields}
+    kind = type(answer).__name__
+    told = {"ask": type(request).__name__, **msgspec.to_builtins(request)}
+    return {**told, "answer": answer if kind in {"float", "bool", "NoneType", "tuple", "frozenset"} else {kind: answer}}
