@@ -16,7 +16,7 @@ import msgspec
 from hacore.cli import waiting
 from hacore.cli.services import insist_on_member, queue
 from hacore.cli.store import opened, read, update
-from hacore.cli.text import aligned, say_json
+from hacore.cli.text import aligned, say_json, word
 from hacore.cli.timing import SETTINGS as TIMINGS
 from hacore.cli.timing import timing_with
 from hacore.manager.documents import SETTINGS, Settings, commands_of, dump, settings_of, status_of
@@ -169,8 +169,8 @@ def settings(ctx: click.Context, as_json: bool) -> None:
         say_json(current)
         return
     timing = current.pop("timing")
-    rows = [(name, _word(value)) for name, value in current.items()]
-    rows += [(f"timing.{name}", _word(value)) for name, value in timing.items()]
+    rows = [(name, word(value)) for name, value in current.items()]
+    rows += [(f"timing.{name}", word(value)) for name, value in timing.items()]
     click.echo("\n".join(aligned(rows)))
     if not timing:
         click.echo("timing: all as by default, see hacore timing")
@@ -195,7 +195,7 @@ def set_settings(directory: Path, changes: tuple[str, ...]) -> None:
     with opened(directory) as store, _no_site(directory) if timing else nullcontext():
         update(store, SETTINGS, change)
     for name, value in wanted.items():
-        click.echo(f"{name}: {'the default' if value is None else _word(value)}")
+        click.echo(f"{name}: {'the default' if value is None else word(value)}")
 
 
 def _parsed(text: str) -> tuple[str, Any]:
@@ -226,10 +226,6 @@ def _converted(values: dict[str, Any]) -> Settings:
         return msgspec.convert(values, Settings)
     except msgspec.ValidationError as problem:
         raise click.ClickException(str(problem)) from None
-
-
-def _word(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
 
 
 @contextmanager

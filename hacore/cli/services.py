@@ -12,7 +12,7 @@ import msgspec
 
 from hacore.cli import waiting
 from hacore.cli.store import opened, read, update
-from hacore.cli.text import aligned, say_json
+from hacore.cli.text import aligned, say_json, word
 from hacore.devices.store import Store
 from hacore.manager import commands
 from hacore.manager.documents import (
@@ -213,7 +213,7 @@ def config(directory: Path, as_json: bool) -> None:
     for sid, fields in resources.items():
         settings = fields.pop("config")
         click.echo(sid)
-        said = [("", name, value) for name, value in {**fields, **settings}.items() if value != ""]
+        said = [("", name, word(value)) for name, value in {**fields, **settings}.items() if value != ""]
         click.echo("\n".join(aligned(said)))
     if not resources:
         click.echo("no service is configured: see hacore add --help")

@@ -19,5 +19,10 @@ def aligned(rows: Iterable[Sequence[object]], gap: str = "  ") -> list[str]:
     return [gap.join(cell.ljust(widths.get(column, 0)) for column, cell in enumerate(row)).rstrip() for row in cells]
 
 
+def word(value: Any) -> str:
+    """A value as it is written in documents, without quotes around text."""
+    return value if isinstance(value, str) else json.dumps(value)
+
+
 def say_json(answer: Any) -> None:
     click.echo(json.dumps(answer, indent=2))

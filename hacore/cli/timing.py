@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ast
-import inspect
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
@@ -52,10 +50,11 @@ def timing_with(settings: Settings, changes: Mapping[str, Any]) -> Timing:
 @click.option("--json", "as_json", is_flag=True, help="Answer in JSON.")
 @click.pass_obj
 def timing(directory: Path, timing: dict[str, Any], as_json: bool) -> None:
-    settings, source = Settings(), "the defaults: there is no cluster in " + str(directory)
+    place = click.format_filename(directory)
+    settings, source = Settings(), f"the defaults: there is no cluster in {place}"
     if exists(directory):
         with opened(directory) as store:
-            settings, source = settings_of(read(store)), f"the cluster in {directory}"
+            settings, source = settings_of(read(store)), f"the cluster in {place}"
     result = timing_with(settings, timing)
     given = {**settings.timing, **timing}
     if as_json:
@@ -105,6 +104,9 @@ def _text(timing: Timing, given: Mapping[str, Any]) -> list[str]:
 
 def _sentences() -> dict[str, str]:
     """What the source of Timing says below each of its fields: there only is it written what they mean."""
+    import ast
+    import inspect
+
     (definition,) = ast.parse(inspect.getsource(Timing)).body
     assert isinstance(definition, ast.ClassDef)
     return {

@@ -72,9 +72,10 @@ class Crm(Daemon):
     def _sight(self, seen: Snapshot, nodes: Iterable[str]) -> Sight:
         timing, now = self.timing, self.now_s
         still = {node: self.watch.unchanged_s(heartbeat(node), now) for node in nodes}
-        beats = {node for node in nodes if seen[heartbeat(node)].revision}
         return Sight(
-            online=frozenset(node for node in beats if still[node] < timing.offline_s),
+            online=frozenset(
+                node for node in nodes if self.watch.changed_within(heartbeat(node), timing.offline_s, now)
+            ),
             lost=frozenset(node for node in nodes if still[node] >= timing.offline_delay_s),
             gone_long=frozenset(node for node in nodes if still[node] >= GONE_LONG_S),
             expired=frozenset(

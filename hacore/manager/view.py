@@ -29,7 +29,7 @@ class Sight:
     """What a CRM has seen of the nodes, on its own clock. The manager itself reads no clock."""
 
     online: frozenset[str] = frozenset()
-    """Nodes whose heartbeat has changed within ``offline_s``."""
+    """Nodes whose heartbeat was seen to change within ``offline_s``."""
     lost: frozenset[str] = frozenset()
     """Nodes whose heartbeat has stood still for at least ``offline_delay_s``."""
     gone_long: frozenset[str] = frozenset()

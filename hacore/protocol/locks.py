@@ -69,17 +69,24 @@ class Watch:
 
     def __init__(self) -> None:
         self._seen: dict[str, tuple[int, float]] = {}
+        self._changing: set[str] = set()
 
     def see(self, snapshot: Snapshot, keys: Iterable[str], now_s: float) -> None:
         """Note what a read showed. ``now_s`` must have been read *after* the answer arrived."""
         for key in keys:
             revision = snapshot[key].revision
+            if key in self._seen and self._seen[key][0] != revision:
+                self._changing.add(key)
             if key not in self._seen or self._seen[key][0] != revision:
                 self._seen[key] = (revision, now_s)
 
     def unchanged_s(self, key: str, now_s: float) -> float:
         """For how long the document has been seen unchanged; 0 for one never looked at."""
         return now_s - self._seen.get(key, (0, now_s))[1]
+
+    def changed_within(self, key: str, within_s: float, now_s: float) -> bool:
+        """Whether the document has been seen to change, lately. To have found it there is not enough."""
+        return key in self._changing and self.unchanged_s(key, now_s) < within_s
 
     def expired(self, key: str, lock: Lock, lifetime_s: float, now_s: float) -> bool:
         """Whether the lock is free, or has outlived both its owner's lifetime and the watcher's own."""

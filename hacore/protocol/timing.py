@@ -40,8 +40,6 @@ class Timing:
     """How wrong a clock may run, as a fraction."""
     missed_rounds: int = 1
     """How many renewals in a row may fail before the watchdog resets the node."""
-    stop_timeout_s: float = 10.0
-    """How long a service may take to stop before it is stopped by force, where nothing else is said."""
     monitor_s: float = 5.0
     """How often a running service is looked at."""
     idle_rounds: int = 60

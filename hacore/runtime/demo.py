@@ -22,7 +22,6 @@ from hacore.manager.documents import RESOURCES, Resource, dump, lrm_of, status_o
 from hacore.protocol.locks import MANAGER_LOCK, Lock
 from hacore.protocol.requests import Snapshot, Unavailable
 from hacore.runtime.cluster import create, read_settings, store_path, timing_of
-from hacore.runtime.machine import MARK
 from hacore.runtime.site import SiteError, site_call
 from hacore.runtime.timeline import Timeline
 
@@ -108,7 +107,7 @@ class Demo:
         generation = lrm_of(self._read(), node).generation
         began_s = now_s()
         os.kill(site_call(self.directory, {"do": "status"})["nodes"][node]["pid"], signal.SIGHUP)
-        done = self._wait_for(lambda: lrm_of(self._read(), node).generation > generation and self._settled())
+        done = self._wait_for(lambda: self._is_back(node, generation) and self._settled())
         untouched = witness.running(self.witness) == before
         return Fault("update", f"the services of {node} ran on", done and untouched, now_s() - began_s)
 
@@ -136,6 +135,11 @@ class Demo:
         return [
             node for node in NODES if lrm_of(seen, node).mode == "active" and status_of(seen).nodes[node] == "online"
         ]
+
+    def _is_back(self, node: str, generation: int) -> bool:
+        """Whether the node's LRM has asked for release once more, and guards its services again."""
+        lrm = lrm_of(self._read(), node)
+        return lrm.generation > generation and lrm.mode == "active"
 
     def _node_with_services(self) -> str:
         """A node that is up and has services."""
@@ -169,7 +173,7 @@ class Demo:
     def _add_services(self) -> None:
         serve = shlex.join([sys.executable, "-I", "-S", witness.__file__, "serve", str(self.witness)])
         resources = {
-            sid: Resource(node, config={"command": f'exec {serve} {sid} "${{{MARK}##*/}}"'})
+            sid: Resource(node, config={"command": f'exec {serve} {sid} "$HACORE_NODE_NAME"'})
             for sid, node in SERVICES.items()
         }
         self.store.transact({}, {RESOURCES: dump(resources)})
