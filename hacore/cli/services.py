@@ -23,14 +23,12 @@ from hacore.manager.documents import (
     Commands,
     DocumentError,
     Resource,
-    check_node,
-    check_sid,
     commands_of,
     members_of,
     resources_of,
-    settings_of,
     status_of,
 )
+from hacore.protocol.names import check_node, check_sid
 from hacore.protocol.requests import Snapshot
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -298,18 +296,18 @@ def stop(directory: Path, sid: str, timeout_s: int | None, wait_s: float | None)
         resource = _managed(seen, sid)
         if resource.state != "started":
             raise click.ClickException(f"{sid} is not to be stopped: its requested state is {resource.state} already")
-        return f"stop {sid} {_stop_timeout(seen, resource) if timeout_s is None else timeout_s}"
+        return f"stop {sid} {_stop_timeout(resource) if timeout_s is None else timeout_s}"
 
     with opened(directory) as store:
         queue(store, judge, waiting.stopped(sid), wait_s)
 
 
-def _stop_timeout(seen: Snapshot, resource: Resource) -> int:
+def _stop_timeout(resource: Resource) -> int:
     """The time-out that is configured, in the whole seconds that a command has."""
-    from hacore.runtime.cluster import timing_of
+    from hacore.devices.resources.settings import STOP_TIMEOUT_S, duration_s
 
-    configured: float = resource.config.get("stop_timeout_s", timing_of(settings_of(seen)).stop_timeout_s)
-    return math.ceil(configured)
+    configured_s = duration_s(resource.config.get("stop_timeout_s"))
+    return math.ceil(STOP_TIMEOUT_S if configured_s is None else configured_s)
 
 
 def queue(store: Store, judge: Callable[[Snapshot], str], goal: waiting.Goal, wait_s: float | None) -> None:

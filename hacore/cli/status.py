@@ -30,10 +30,11 @@ HELP = """Show the cluster as its documents describe it, all read at one moment.
   store      that it answered, and the number of its last transaction
   site       whether the processes of `hacore up` are there
   master     the owner of the manager lock, and its fencing token, which grows with each new master
-  node       what the master thinks of it; its LRM's state and mode; the owner and token of its lock; the revision of
+  node       what the master thinks of it; its LRM's mode; the owner and token of its lock; the revision of
              its heartbeat, which grows while the node is alive
   service    its state and node, where it goes to, the state that is requested, where it failed to start
   command    what is queued, and not yet taken by a master
+  refused    the last few commands that the master refused, and why
   disarm     that the watchdogs are being released, or are
   notable    what you may want to do something about, one line each
 
@@ -90,6 +91,7 @@ def report(seen: Snapshot, power: Mapping[str, str] | None) -> dict[str, Any]:
             for sid in sorted({*resources, *status.services})
         },
         "commands": dump(commands_of(seen).queue),
+        "refusals": dump(status.refusals),
         "disarm": dump(status.disarm),
     }
     return {**told, "notable": list(notable(told))}
@@ -101,9 +103,7 @@ def _node(seen: Snapshot, status: Status, node: str, members: list[str]) -> dict
         "state": status.nodes.get(node),
         "member": node in members,
         "maintenance_requested": node in status.maintenance,
-        "lrm": {"state": lrm.state, "mode": lrm.mode or None, "generation": lrm.generation}
-        if seen[f"lrm/{node}"].revision
-        else None,
+        "lrm": {"mode": lrm.mode or None, "generation": lrm.generation} if seen[f"lrm/{node}"].revision else None,
         "lock": {"owner": lock.owner or None, "token": lock.token},
         "heartbeat": seen[heartbeat(node)].revision,
     }
@@ -184,6 +184,7 @@ def text(told: Mapping[str, Any]) -> list[str]:
         *aligned(_node_line(node, it) for node, it in told["nodes"].items()),
         *aligned(_service_line(sid, it) for sid, it in told["services"].items()),
         *aligned(commands),
+        *aligned(("refused", f"{it['id']}: {it['text']}", it["reason"]) for it in told["refusals"]),
         *aligned(("notable", sentence) for sentence in told["notable"]),
     ]
 
@@ -195,7 +196,7 @@ def _node_line(node: str, it: Mapping[str, Any]) -> tuple[str, ...]:
         "node",
         node,
         (it["state"] or "not seen yet") + (", maintenance requested" if it["maintenance_requested"] else ""),
-        f"lrm {lrm['state']}, mode {lrm['mode'] or 'none'}" if lrm else "lrm not heard of",
+        f"lrm {lrm['mode'] or 'silent'}" if lrm else "lrm not heard of",
         f"lock {held}, token {lock['token']}",
         f"heartbeat {it['heartbeat']}",
     )

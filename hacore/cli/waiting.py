@@ -1,7 +1,7 @@
 """``--wait``: stay until the status shows that a queued command is done, or that it will not be.
 
 A command and what the master makes of it change in one transaction. So a command that has left the queue has either
-left its mark in the same documents, or was refused.
+left its mark in the same documents, or stands among the refusals.
 """
 
 from __future__ import annotations
@@ -70,6 +70,9 @@ def _progress(seen: Snapshot, command: int, goal: Goal) -> Progress:
     if any(queued.id == command for queued in commands_of(seen).queue):
         master = Lock.of(seen[MANAGER_LOCK]).owner
         return Progress(f"queued for the master, {master}" if master else "queued: there is no master to take it")
+    for refusal in status_of(seen).refusals:
+        if refusal.id == command:
+            return Progress(f"refused: {refusal.reason}", done=False)
     return goal(seen)
 
 

@@ -255,12 +255,12 @@ class Lrm(Daemon):
     @does(*_MODES)
     def _say(self, action: Action) -> None:
         own = self.duty.own
-        self.own = LrmStatus(own.state, _MODES[action], own.generation + (action in _RELEASE), own.results)
+        self.own = LrmStatus(_MODES[action], own.generation + (action in _RELEASE), own.results)
 
     @does(protocol.PUBLISH)
     def _publish(self) -> Asking[None]:
         results = self.work.results(self.duty)
-        said = LrmStatus(self.shown, self.own.mode, self.own.generation, results)
+        said = LrmStatus(self.own.mode, self.own.generation, results)
         yield from self.transact({lrm_key(self.node): dump(said)})
         if self.granted:
             self.work.published(results)

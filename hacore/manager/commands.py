@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from hacore.manager.documents import Command, Commands, check_node, check_sid
+from hacore.manager.documents import Command, Commands, Refusal
 from hacore.manager.view import View
+from hacore.protocol.names import check_node, check_sid
+
+REFUSALS_KEPT = 10
 
 GRAMMAR = {
     "migrate": ("SID", "NODE"),
@@ -41,7 +44,7 @@ _CHECKS: dict[str, Callable[[str], object]] = {
 
 
 def check(text: str) -> list[str]:
-    """The command's words, if they are well formed. Raises CommandError or DocumentError."""
+    """The command's words, if they are well formed. Raises CommandError or NameProblem."""
     verb, *arguments = text.split() or [""]
     if verb not in GRAMMAR:
         raise CommandError(f"unknown command '{verb}': the commands are {', '.join(GRAMMAR)}")
@@ -80,6 +83,7 @@ def refuse_rest(view: View) -> None:
 
 def _refuse(view: View, command: Command, reason: str) -> None:
     view.say("command_refused", id=command.id, command=command.text, reason=reason)
+    view.status.refusals = [*view.status.refusals, Refusal(command.id, command.text, reason)][-REFUSALS_KEPT:]
 
 
 def _take(view: View, command: Command) -> None:

@@ -12,7 +12,6 @@ heartbeat/*     each node's daemons, for their own node
 
 from __future__ import annotations
 
-import re
 from typing import Any, TypeVar
 
 import msgspec
@@ -26,28 +25,9 @@ SHUTDOWN_POLICIES = ("conditional", "freeze", "failover", "migrate")
 LIVE_TYPES = frozenset({"vm"})
 """Types of services that can move while they run."""
 
-_SID = re.compile(r"[a-z][a-z0-9]*:[A-Za-z0-9][A-Za-z0-9_.-]{0,62}\Z")
-_NODE = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\Z")
-
 
 class DocumentError(ValueError):
     """A document does not hold what it should; the message names document and field."""
-
-
-def check_sid(sid: str) -> str:
-    """The service id itself, if it is well formed (``type:name``)."""
-    if not _SID.match(sid):
-        raise DocumentError(
-            f"bad service id '{sid}': write type:name, such as proc:web (letters, digits, '_', '.', '-', at most 63)"
-        )
-    return sid
-
-
-def check_node(node: str) -> str:
-    """The node's name itself, if it is well formed (a host name's label, RFC 1123)."""
-    if not _NODE.match(node):
-        raise DocumentError(f"bad node name '{node}': use lower-case letters, digits and inner '-', at most 63")
-    return node
 
 
 class Resource(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True):
@@ -83,6 +63,14 @@ class Record(msgspec.Struct, omit_defaults=True):
     maintenance_node: str = ""
 
 
+class Refusal(msgspec.Struct):
+    """A command that the master could not carry out, and why."""
+
+    id: int
+    text: str
+    reason: str
+
+
 class Disarm(msgspec.Struct):
     """A disarm request: its mode (freeze or ignore) and its state in the disarm table."""
 
@@ -100,12 +88,13 @@ class Status(msgspec.Struct, omit_defaults=True):
     """Nodes for which maintenance is requested."""
     disarm: Disarm | None = None
     last_uid: int = 0
+    refusals: list[Refusal] = []
+    """The last few commands that were refused."""
 
 
 class LrmStatus(msgspec.Struct):
     """What an LRM says of itself."""
 
-    state: str = "wait_for_agent_lock"
     mode: str = ""
     generation: int = 0
     """The number of its requests for release so far."""

@@ -100,6 +100,8 @@ def _take_command(case: Case) -> None:
 
 def _move_to(case: Case, node: str) -> None:
     case.new.node = case.resource.node = node
+    if node == case.new.maintenance_node:
+        case.new.maintenance_node = ""
 
 
 def _note_running(case: Case) -> None:
@@ -137,8 +139,6 @@ def step(view: View, sid: str) -> Row:
     case.new = _successor(view, old, row)
     for action in row.do:
         ACTIONS[action](case)
-    if case.new.node == case.new.maintenance_node:
-        case.new.maintenance_node = ""
     view.status.services[sid] = case.new
     if row.target != old.state:
         details = {key: value for key, value in (("target", case.new.target), ("timeout", case.new.timeout_s)) if value}

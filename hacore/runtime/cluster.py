@@ -11,12 +11,14 @@ What the site adds (emulated hardware, its log and controls) is described in hac
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from hacore.devices.store import StoreError
 from hacore.devices.store.sqlite import SqliteStore
-from hacore.manager.documents import MEMBERS, SETTINGS, Settings, check_node, dump, settings_of
+from hacore.manager.documents import MEMBERS, SETTINGS, Settings, dump, settings_of
+from hacore.protocol.names import check_node
 from hacore.protocol.requests import Committed, Unavailable
 from hacore.protocol.timing import Timing, TimingError
 
@@ -33,16 +35,17 @@ def node_path(directory: Path, node: str) -> Path:
 
 def timing_of(settings: Settings) -> Timing:
     """The cluster's timing. Raises TimingError for unknown names and for what is not safe."""
-    try:
-        return Timing(**settings.timing)
-    except TypeError as problem:
-        raise TimingError(f"settings.timing: {problem}".replace("Timing.__init__() ", "")) from None
+    known = [field.name for field in fields(Timing) if field.init]
+    for name in settings.timing:
+        if name not in known:
+            raise TimingError(f"there is no timing setting '{name}': there are {', '.join(known)}")
+    return Timing(**settings.timing)
 
 
 def create(directory: Path, nodes: Sequence[str], timing: Mapping[str, Any]) -> None:
     """Make a cluster's directory with its store, or leave it as it is if it has one already.
 
-    Raises TimingError, DocumentError, or StoreError; then nothing is left behind that was not there.
+    Raises TimingError, NameProblem, or StoreError; then nothing is left behind that was not there.
     """
     settings = Settings(timing=dict(timing))
     timing_of(settings)

@@ -61,7 +61,7 @@ def site_call(directory: Path, request: Message, timeout_s: float = 10.0) -> Mes
     try:
         caller = Caller(directory / "site.sock", timeout_s)
     except OSError:
-        raise NoSite(f"no site runs in {directory}: start one with `hacore up {directory}`") from None
+        raise NoSite(f"no site runs in {directory}: start one with `hacore -C {directory} up`") from None
     try:
         caller.send(request, timeout_s)
         answer = caller.receive(now_s() + timeout_s)

@@ -82,7 +82,7 @@ def test_a_bad_configuration_is_told_in_one_line(config: dict[str, Any], says: s
 
 @pytest.mark.parametrize("sid", ["web", "proc:", "proc:a b", "proc:../x", ":web", "proc:" + "x" * 101])
 def test_a_bad_id_is_told(sid: str) -> None:
-    with pytest.raises(ResourceError, match="is no service id"):
+    with pytest.raises(ResourceError, match="bad service id"):
         validate(sid, {"command": "x"})
 
 

@@ -6,17 +6,15 @@ such services are looked after.
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 from hacore.devices.resources.base import Config, Resource, ResourceError
 from hacore.devices.resources.process import ProcessResource
+from hacore.protocol.names import NameProblem, check_sid
 
 __all__ = ["Config", "Resource", "ResourceError", "resource_for", "validate"]
 
 _TYPES: dict[str, type[Resource]] = {"proc": ProcessResource}
-
-_SID = re.compile(r"[a-z][a-z0-9]*:[A-Za-z0-9][A-Za-z0-9_.@-]{0,99}")
 
 
 def resource_for(sid: str, home: Path, node: str) -> Resource:
@@ -33,9 +31,10 @@ def validate(sid: str, config: Config) -> None:
 
 
 def _class_for(sid: str) -> type[Resource]:
-    if not _SID.fullmatch(sid):
-        raise ResourceError(f"{sid!r} is no service id: it should look like proc:web (type, colon, letters and digits)")
-    kind = sid.partition(":")[0]
+    try:
+        kind = check_sid(sid).partition(":")[0]
+    except NameProblem as problem:
+        raise ResourceError(str(problem)) from None
     if kind not in _TYPES:
         raise ResourceError(f"{sid}: unknown type {kind!r} (known: {', '.join(sorted(_TYPES))})")
     return _TYPES[kind]

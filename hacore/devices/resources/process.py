@@ -45,6 +45,8 @@ EXEC_WAIT_S = 10.0
 """How long a start waits for the command to be executed: it may be on a disk that hangs."""
 KILL_WAIT_S = 10.0
 """How long processes may live on after SIGKILL: they may be in an uninterruptible sleep."""
+SETTLE_S = 0.3
+"""What ends sooner than this after its start has failed to start."""
 LOG_CAP_BYTES = 10 * 1024 * 1024
 """At a start, a longer log becomes ``SID.log.1`` in place of the one before."""
 
@@ -83,7 +85,7 @@ class ProcessResource:
             return bool(self._members(sid, holders=False))
 
     def start(self, sid: str, config: Config) -> None:
-        """Start the service; returns once its command has been executed. Nothing happens if the service runs."""
+        """Start the service; returns once it has run for SETTLE_S, or has ended. Nothing happens if it runs already."""
         settings = Settings.of(sid, config)
         with _told(sid), self._door(sid, DOOR_WAIT_S):
             if self.probe(sid, config):
@@ -92,6 +94,9 @@ class ProcessResource:
             with _opened(self._file(sid, ".lock"), os.O_RDWR) as life:
                 if ofd.try_lock(life, LIFE):
                     self._launch(sid, settings, life)
+        settled_s = _now() + SETTLE_S
+        while _now() < settled_s and self.probe(sid, config):
+            time.sleep(SETTLE_S / 10)
 
     def stop(self, sid: str, config: Config, timeout_s: float | None) -> None:
         """SIGTERM to all processes of the service, and after the timeout SIGKILL; returns when all are gone."""

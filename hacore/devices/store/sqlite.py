@@ -12,7 +12,7 @@
 4. **Bounds.** A call waits for locks at most ``timeout_s``. It does not bound a disk that hangs, and one wait of
    SQLite's own is longer: a writer paused within the few nanoseconds in which it publishes its commit makes readers
    retry for up to 10 s (walTryBeginRead in SQLite's wal.c); then they answer ``Unavailable`` too.
-5. **Checkpoints are ours.** SQLite before 3.51.3 (also 3.50.7 and 3.44.6) can lose commits when a checkpoint runs
+5. **Checkpoints are ours.** SQLite before 3.51.3 (but not 3.50.7 and 3.44.6) can lose commits when a checkpoint runs
    while another process starts the log anew ("the WAL-reset bug", https://sqlite.org/wal.html#walresetbug), and such
    versions are what distributions ship. So SQLite's automatic checkpoint is off, and ours runs only while this
    process holds the write lock: no other process can start the log anew meanwhile.

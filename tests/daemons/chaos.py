@@ -1,0 +1,293 @@
+"""Seeded trouble, an operator, and the quiet afterwards in which everything must come right."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from hacore.manager.commands import append
+from hacore.manager.documents import COMMANDS, MEMBERS, RESOURCES, SETTINGS, Commands, dump, parse
+from hacore.protocol.requests import Request, Transact
+from tests.daemons.world import BOOT_S, Process, Violation, World
+
+KINDS = ("crm", "lrm", "mux")
+POLICIES = ("conditional", "freeze", "failover", "migrate")
+
+
+class Operator:
+    """What operators do, always with a good connection."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+
+    def write(self, key: str, value: Any) -> None:
+        self.world.commit(None, Transact({}, {key: value}))
+
+    def begin(self, services: Mapping[str, str], **settings: Any) -> None:
+        """A new cluster: members, services (sid -> node), settings; all nodes boot."""
+        self.write(MEMBERS, list(self.world.nodes))
+        self.write(SETTINGS, settings)
+        self.write(RESOURCES, {sid: {"node": node} for sid, node in services.items()})
+        for name in self.world.nodes:
+            self.world.boot(name)
+
+    def command(self, text: str) -> None:
+        self.world.note("operator", text)
+        queue = parse(self.world.store[COMMANDS], Commands, COMMANDS, Commands())
+        self.write(COMMANDS, dump(append(queue, text)))
+
+    @property
+    def resources(self) -> dict[str, Any]:
+        value: dict[str, Any] = self.world.store[RESOURCES].value
+        return value
+
+    def request(self, sid: str, state: str) -> None:
+        self.world.note("operator", f"requests {sid} {state}")
+        if sid in self.resources:
+            self.write(RESOURCES, {**self.resources, sid: {**self.resources[sid], "state": state}})
+
+    def add(self, sid: str, node: str, **fields: Any) -> None:
+        self.world.note("operator", f"adds {sid} on {node}")
+        self.write(RESOURCES, {**self.resources, sid: {"node": node, **fields}})
+
+    def remove(self, sid: str) -> None:
+        self.world.note("operator", f"removes {sid}")
+        self.write(RESOURCES, {key: value for key, value in self.resources.items() if key != sid})
+
+    # ---------------------------------------------------------------------------------------------------- looking
+
+    @property
+    def status(self) -> dict[str, Any]:
+        value: dict[str, Any] = self.world.store["manager/status"].value or {}
+        return value
+
+    def state(self, sid: str) -> str:
+        record = self.status.get("services", {}).get(sid)
+        return record["state"] if record else ""
+
+    def where(self, sid: str) -> list[str]:
+        return [node.name for node in self.world.nodes.values() if sid in node.running]
+
+    def runs(self, *sids: str) -> bool:
+        """Each is started, by its record, and runs on its record's node."""
+        records = self.status.get("services", {})
+        return all(
+            sid in records and records[sid]["state"] == "started" and self.where(sid) == [records[sid]["node"]]
+            for sid in sids
+        )
+
+    def master(self) -> str:
+        lock = self.world.store["lock/manager"].value or {}
+        owner: str = lock.get("owner", "")
+        return owner
+
+
+class Chaos:
+    """Random trouble of a random selection of kinds, everything from the world's seed."""
+
+    def __init__(self, world: World, without: frozenset[str] = frozenset()) -> None:
+        self.world, self.rng, self.operator = world, world.rng, Operator(world)
+        self.deeds: dict[str, Callable[[], None]] = {
+            "pause": self._pause,
+            "pause_node": self._pause_node,
+            "kill": self._kill,
+            "cut": self._cut,
+            "outage": self._outage,
+            "power": self._power,
+            "end": self._end,
+            "update": self._update,
+            "failing": self._failing,
+            "stuck": self._stuck,
+            "crash": self._crash,
+            "migrate": lambda: self._command("migrate"),
+            "relocate": lambda: self._command("relocate"),
+            "stop": self._stop,
+            "request": self._request,
+            "maintenance": self._maintenance,
+            "disarm": self._disarm,
+            "policy": self._policy,
+            "configure": self._configure,
+        }
+        names = [name for name in self.deeds if name not in without]
+        self.chosen = [name for name in names if self.rng.random() < 0.45] or names
+        self.pause_rate = self.rng.choice([0, 0, 0.0005, 0.002, 0.01])
+        self.kill_rate = self.rng.choice([0, 0, 0, 0.0005])
+        self.gap_s = self.rng.choice([0.7, 2.0, 5.0])
+        self.until_s = 0.0
+        world.slow = self.rng.choice([0, 0.02, 0.2])
+
+    def begin(self, duration_s: float) -> None:
+        self.until_s = self.world.now + duration_s
+        self.world.interfere = self._interfere
+        self._next()
+
+    def _next(self) -> None:
+        def act() -> None:
+            if self.world.now < self.until_s:
+                self.deeds[self.rng.choice(self.chosen)]()
+                self._next()
+
+        self.world.after(self.rng.expovariate(1 / self.gap_s), act)
+
+    def _interfere(self, process: Process, _: Request[Any]) -> None:
+        luck = self.rng.random()
+        if luck < self.pause_rate:
+            self.world.pause(process.root, self._pause_s())
+        elif luck < self.pause_rate + self.kill_rate:
+            self.world.kill(process.root)
+
+    def _pause_s(self) -> float:
+        return self.rng.choice([self.rng.uniform(0, 1), self.rng.uniform(0, 6), self.rng.uniform(0, 20)])
+
+    def _node(self) -> str:
+        return self.rng.choice(list(self.world.nodes))
+
+    def _sid(self) -> str:
+        return self.rng.choice([*self.operator.resources, "vm:none"])
+
+    def _process(self) -> Process | None:
+        return self.world.nodes[self._node()].daemons.get(self.rng.choice(KINDS))
+
+    def _pause(self) -> None:
+        process = self._process()
+        if process:
+            self.world.pause(process, self._pause_s())
+
+    def _pause_node(self) -> None:
+        duration_s = self._pause_s()
+        for process in list(self.world.nodes[self._node()].daemons.values()):
+            self.world.pause(process, duration_s)
+
+    def _kill(self) -> None:
+        process = self._process()
+        if process:
+            self.world.kill(process)
+
+    def _cut(self) -> None:
+        name = self._node()
+        self.world.cut(name)
+        self.world.after(self.rng.choice([1.0, 4.0, 15.0]) * self.rng.random(), lambda: self.world.heal(name))
+
+    def _outage(self) -> None:
+        duration_s = self.rng.choice([1.0, 4.0, 15.0]) * self.rng.random()
+        for name in self.world.nodes:
+            self.world.cut(name)
+            self.world.after(duration_s, lambda name=name: self.world.heal(name))  # type: ignore[misc]
+
+    def _power(self) -> None:
+        name = self._node()
+        self.world.disturb(self.world.nodes[name])
+        self.world.power_off(name, "power")
+        self.world.after(self.rng.uniform(0.5, 20), lambda: self.world.boot(name))
+
+    def _end(self) -> None:
+        name = self._node()
+        self.world.end(name, self.rng.choice(["shutdown", "reboot"]))
+
+    def _update(self) -> None:
+        self.world.ask(self.world.nodes[self._node()], self.rng.choice(["lrm", "lrm", "crm"]), "restart")
+
+    def _failing(self) -> None:
+        self._for_a_while(self.world.failing, self._sid())
+
+    def _stuck(self) -> None:
+        self._for_a_while(self.world.stuck, self._sid())
+
+    def _for_a_while(self, troubled: set[str], sid: str) -> None:
+        troubled.add(sid)
+        self.world.after(self.rng.uniform(1, 20), lambda: troubled.discard(sid))
+
+    def _crash(self) -> None:
+        """A service ends by itself."""
+        node = self.world.nodes[self._node()]
+        if node.running:
+            sid = self.rng.choice(sorted(node.running))
+            self.world.note(node.name, f"{sid} crashes")
+            node.running.discard(sid)
+
+    def _command(self, verb: str) -> None:
+        self.operator.command(f"{verb} {self._sid()} {self._node()}")
+
+    def _stop(self) -> None:
+        self.operator.command(f"stop {self._sid()} 5")
+
+    def _request(self) -> None:
+        self.operator.request(self._sid(), self.rng.choice(["started", "started", "stopped", "disabled"]))
+
+    def _maintenance(self) -> None:
+        self.operator.command(f"{self.rng.choice(['enable', 'disable'])}-node-maintenance {self._node()}")
+
+    def _disarm(self) -> None:
+        self.operator.command(self.rng.choice(["disarm-ha freeze", "disarm-ha ignore", "arm-ha", "arm-ha"]))
+
+    def _policy(self) -> None:
+        self.operator.write(SETTINGS, {"shutdown_policy": self.rng.choice(POLICIES)})
+
+    def _configure(self) -> None:
+        """Add a service, or remove one that is stopped (what is removed while it may run is nobody's business)."""
+        sid = self.rng.choice(["vm:8", "ct:9"])
+        if sid not in self.operator.resources:
+            if not self.operator.where(sid) and not self.operator.state(sid):
+                self.operator.add(sid, self._node(), max_restart=self.rng.randint(0, 2))
+        elif self.operator.state(sid) == "stopped" and not self.operator.where(sid):
+            self.operator.remove(sid)
+
+    # ------------------------------------------------------------------------------------------------ the quiet
+
+    def quiet_s(self) -> float:
+        """By when everything must be right: what was begun ends, then three failovers in a row at the most."""
+        timing = self.world.timing
+        ending = 30.0 + timing.watchdog_s + timing.reset_s + BOOT_S
+        return ending + 3 * timing.failover_with_master_s + 4 * timing.monitor_s
+
+    def settle(self) -> None:
+        """No more trouble; an operator puts right what only an operator can. Raises Violation if it does not settle."""
+        world = self.world
+        world.interfere = lambda _, __: None
+        world.failing.clear()
+        world.stuck.clear()
+        world.slow = 0.0
+        world.note("", "---- quiet ----")
+        for node in world.nodes.values():
+            world.heal(node.name)
+            for process in list(node.daemons.values()):
+                world.resume(process)
+        self.operator.write(SETTINGS, {})
+        self._put_right()
+        if not world.run(self.quiet_s(), self._calm):
+            raise Violation("Settles", f"{self._unsettled()} after {self.quiet_s():.0f} quiet seconds")
+        world.run(2 * world.timing.failover_with_master_s)
+        if self._unsettled():
+            raise Violation("Settles", f"{self._unsettled()}, though all was well before")
+
+    def _calm(self) -> bool:
+        return not self._unsettled()
+
+    def _put_right(self) -> None:
+        """Every few seconds: boot what is off, arm, end maintenance, request started; errors through disabled."""
+        operator = self.operator
+        for name, node in self.world.nodes.items():
+            if not node.powered:
+                self.world.boot(name)
+        if operator.status.get("disarm"):
+            operator.command("arm-ha")
+        for name in operator.status.get("maintenance", []):
+            operator.command(f"disable-node-maintenance {name}")
+        for sid, resource in operator.resources.items():
+            state = operator.state(sid)
+            wanted = "disabled" if state == "error" else "started"
+            passing = resource.get("state") == "disabled" and state != "stopped" and wanted == "started"
+            if resource.get("state", "started") != wanted and not passing:
+                operator.request(sid, wanted)
+        self.world.after(5.0, self._put_right)
+
+    def _unsettled(self) -> str:
+        operator = self.operator
+        for sid, resource in operator.resources.items():
+            if resource.get("state", "started") == "started" and not operator.runs(sid):
+                return f"{sid} is {operator.state(sid) or 'unknown'} and runs on {operator.where(sid)}"
+            if resource.get("state", "started") != "started":
+                return f"{sid} is requested {resource.get('state')}"
+        states = operator.status.get("nodes", {})
+        strange = {name: state for name, state in states.items() if state != "online"}
+        return f"node states {strange}" if strange or not states else ""

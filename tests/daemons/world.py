@@ -1,0 +1,460 @@
+"""A small deterministic world for the real daemons: simulated hardware, simulated time, seeded scheduling.
+
+What is simulated, and how hard it is on the daemons:
+
+- *Time* advances from event to event. Each node's clock starts anywhere at each boot and runs wrong by up to ``drift``.
+- *The store* is linearizable. A call takes a random time each way; a cut node's calls answer Unavailable after
+  ``call_timeout_s``, and a transaction that was on its way may have happened, may happen seconds later, or never.
+- *Processes* are generators of requests. Before any request a process may be delayed, paused (SIGSTOP) or killed; what
+  it asked for before goes on without it (a command that starts a service, a transaction on its way).
+- *The hardware watchdog* resets its node ``hardware_s`` after it was last fed. What an earlier multiplexer left armed
+  cannot be opened again in this boot.
+- *Services* are sets of running ids, one set a node. Only workers start them.
+"""
+
+from __future__ import annotations
+
+import heapq
+import random
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from hacore.daemons.crm import Crm
+from hacore.daemons.lrm import Lrm
+from hacore.daemons.watchdog_mux import WatchdogMux
+from hacore.daemons.worker import Worker
+from hacore.protocol.requests import (
+    ABSENT,
+    JSON,
+    Accepted,
+    Asking,
+    Committed,
+    Conflict,
+    Document,
+    Job,
+    Message,
+    Outcome,
+    Refused,
+    Request,
+    Sleep,
+    Snapshot,
+    Transact,
+    Unavailable,
+)
+from hacore.protocol.timing import Timing
+
+AGAIN_S = 1.0
+"""A daemon that was killed is started again after this time."""
+BOOT_S = 2.0
+TRACE_LENGTH = 600
+
+
+class Violation(AssertionError):  # noqa: N818 - it says what is the case
+    """A property does not hold; ``name`` is the property's."""
+
+    def __init__(self, name: str, text: str) -> None:
+        super().__init__(f"{name}: {text}")
+        self.name = name
+
+
+class Store:
+    """Linearizable documents with revisions, and a compare-and-set transaction over several of them."""
+
+    def __init__(self) -> None:
+        self.documents: dict[str, Document] = {}
+        self.revision = 0
+
+    def __getitem__(self, key: str) -> Document:
+        return self.documents.get(key, ABSENT)
+
+    def read(self, prefixes: tuple[str, ...]) -> Snapshot:
+        return Snapshot({k: d for k, d in self.documents.items() if k.startswith(prefixes)}, self.revision)
+
+    def transact(self, checks: Mapping[str, int], writes: Mapping[str, JSON]) -> Committed | Conflict:
+        for key, revision in checks.items():
+            if self[key].revision != revision:
+                return Conflict(key)
+        self.revision += 1
+        self.documents.update({key: Document(value, self.revision) for key, value in writes.items()})
+        return Committed(self.revision)
+
+
+@dataclass(eq=False)
+class Process:
+    """A daemon or a worker. Workers are threads of their LRM: paused and killed with it."""
+
+    number: int
+    kind: str
+    node: Node
+    machine: Any
+    parent: Process | None = None
+    generator: Asking[Any] | None = None
+    alive: bool = True
+    paused: bool = False
+    stash: Callable[[], None] | None = None
+    """What comes next, once it is not paused any more."""
+    asleep: Sleep | None = None
+    asked: set[str] = field(default_factory=set)
+    ended: list[Outcome] = field(default_factory=list)
+    """An LRM's workers that have ended, not yet reaped."""
+    client: Client | None = None
+    messages: deque[Message] = field(default_factory=deque)
+    receiving: int = 0
+    """A multiplexer that waits for a message: the number of this waiting, else 0."""
+
+    @property
+    def root(self) -> Process:
+        return self.parent or self
+
+    def __str__(self) -> str:
+        return f"{self.node.name}/{self.kind}#{self.number}"
+
+
+@dataclass(eq=False)
+class Client:
+    """A connection to a multiplexer, seen from the LRM: as hacore.devices.watchdog.client does it."""
+
+    number: int
+    mux: Process
+    owner: Process
+    unanswered: deque[Call] = field(default_factory=deque)
+
+
+@dataclass(eq=False)
+class Call:
+    """Something asked of the store or the multiplexer; ``answer`` is what counts if nothing better comes in time."""
+
+    process: Process
+    answer: Any
+    on_timeout: Callable[[], None] = lambda: None
+    arrived: bool = False
+    over: bool = False
+
+
+@dataclass(eq=False)
+class Node:
+    name: str
+    powered: bool = False
+    cut: bool = False
+    boot: int = 0
+    rate: float = 1.0
+    offset_s: float = 0.0
+    armed: bool = False
+    """The hardware watchdog runs."""
+    opened_by: Process | None = None
+    fed_s: float = 0.0
+    """When (real time) the hardware was last fed."""
+    running: set[str] = field(default_factory=set)
+    daemons: dict[str, Process] = field(default_factory=dict)
+    workers: list[Process] = field(default_factory=list)
+    ending: str = ""
+    disturbed_s: float = 0.0
+    """Until when (real time) it was last paused, cut, killed, or anything else that excuses a reset."""
+
+
+class World:
+    """Nodes, store and clock. ``check`` is told what happens; ``chaos`` may interfere before each request."""
+
+    def __init__(
+        self,
+        seed: int,
+        nodes: int = 3,
+        timing: Timing | None = None,
+        crm: type[Crm] = Crm,
+        lrm: type[Lrm] = Lrm,
+        mux: type[WatchdogMux] = WatchdogMux,
+        worker: type[Worker] = Worker,
+    ) -> None:
+        from tests.daemons.checks import Checks  # noqa: PLC0415 - each knows the other
+        from tests.daemons.devices import Devices  # noqa: PLC0415
+
+        self.rng = random.Random(seed)
+        self.seed, self.timing = seed, timing or Timing()
+        self.kinds: dict[str, Callable[[str], Any]] = {
+            "mux": lambda _: mux(self.timing),
+            "crm": lambda node: crm(node, self.timing),
+            "lrm": lambda node: lrm(node, self.timing),
+        }
+        self.worker = worker
+        self.now = 0.0
+        self.store = Store()
+        self.nodes = {f"n{i}": Node(f"n{i}") for i in range(1, nodes + 1)}
+        self.trace: deque[tuple[float, str, str]] = deque(maxlen=TRACE_LENGTH)
+        self.interfere: Callable[[Process, Request[Any]], None] = lambda _, __: None
+        self.latency_s = 0.004
+        self.slow = 0.0
+        """How probable it is that a call takes up to 0.8 of its time-out."""
+        self.late = 0.3
+        """How probable it is that a transaction sent into a cut happens after all, later."""
+        self.failing: set[str] = set()
+        """Services whose start fails."""
+        self.stuck: set[str] = set()
+        """Services that cannot be stopped or moved."""
+        self._events: list[tuple[float, int, Callable[[], None]]] = []
+        self._numbers = 0
+        self.checks = Checks(self)
+        self.devices = Devices(self)
+
+    # ----------------------------------------------------------------------------------------------- time, events
+
+    def number(self) -> int:
+        self._numbers += 1
+        return self._numbers
+
+    def after(self, delay_s: float, do: Callable[[], None]) -> None:
+        heapq.heappush(self._events, (self.now + delay_s, self.number(), do))
+
+    def run(self, duration_s: float, until: Callable[[], bool] = lambda: False) -> bool:
+        """Let time pass; True as soon as ``until`` holds, looked at after each event."""
+        end_s = self.now + duration_s
+        while self._events and self._events[0][0] <= end_s:
+            self.now, _, do = heapq.heappop(self._events)
+            do()
+            if until():
+                return True
+        self.now = end_s
+        return False
+
+    def clock(self, node: Node) -> float:
+        return node.offset_s + node.rate * self.now
+
+    def note(self, who: object, what: object) -> None:
+        self.trace.append((self.now, str(who), str(what)))
+
+    def story(self, lines: int = 120) -> str:
+        return "\n".join(f"{at:9.4f} {who:12} {what}" for at, who, what in list(self.trace)[-lines:])
+
+    # -------------------------------------------------------------------------------------------- nodes and daemons
+
+    def boot(self, name: str) -> None:
+        node = self.nodes[name]
+        if node.powered:
+            return
+        drift = self.timing.drift * 0.99
+        node.powered, node.boot, node.ending = True, node.boot + 1, ""
+        node.rate = 1 + self.rng.uniform(-drift, drift)
+        node.offset_s = self.rng.uniform(0, 1000) - node.rate * self.now
+        self.note(name, f"boot {node.boot}")
+        for kind in self.kinds:
+            self.start(node, kind)
+
+    def start(self, node: Node, kind: str) -> None:
+        process = Process(self.number(), kind, node, self.kinds[kind](node.name))
+        node.daemons[kind] = process
+        self.after(self.rng.uniform(0, 0.2), lambda: self._round(process))
+
+    def power_off(self, name: str, why: str) -> None:
+        """Everything on the node ends at once."""
+        node = self.nodes[name]
+        if not node.powered:
+            return
+        self.note(name, f"off: {why}")
+        node.powered = node.armed = False
+        node.opened_by = None
+        for process in (*node.daemons.values(), *node.workers):
+            process.alive = False
+        node.daemons.clear()
+        node.workers.clear()
+        node.running.clear()
+
+    def disturb(self, node: Node, duration_s: float = 0.0) -> None:
+        node.disturbed_s = max(node.disturbed_s, self.now + duration_s)
+
+    def pause(self, process: Process, duration_s: float) -> None:
+        """SIGSTOP, and SIGCONT later."""
+        if process.paused or not process.alive:
+            return
+        self.note(process, f"PAUSED for {duration_s:.2f} s")
+        self.disturb(process.node, duration_s)
+        process.paused = True
+        self.after(duration_s, lambda: self.resume(process))
+
+    def resume(self, process: Process) -> None:
+        if not process.paused or not process.alive:
+            return
+        self.note(process, "RESUMED")
+        process.paused = False
+        for each in [process, *(worker for worker in process.node.workers if worker.parent is process)]:
+            then, each.stash = each.stash, None
+            if then:
+                self.after(0.0, lambda each=each, then=then: self.go_on(each, then))  # type: ignore[misc]
+
+    def kill(self, process: Process) -> None:
+        """SIGKILL. Its init starts it again."""
+        if not process.alive:
+            return
+        self.note(process, "KILLED")
+        self.disturb(process.node)
+        self._gone(process)
+        node, boot = process.node, process.node.boot
+
+        def again() -> None:
+            if node.powered and node.boot == boot and not node.ending:
+                self.start(node, process.kind)
+
+        self.after(AGAIN_S, again)
+
+    def _gone(self, process: Process) -> None:
+        """A process has ended, in whatever way: its workers and connections with it."""
+        process.alive = False
+        process.node.daemons.pop(process.kind, None)
+        for worker in process.node.workers:
+            worker.alive = worker.alive and worker.parent is not process
+        process.node.workers = [worker for worker in process.node.workers if worker.alive]
+        self.devices.connections_of(process)
+
+    def cut(self, name: str) -> None:
+        self.note(name, "CUT")
+        self.nodes[name].cut = True
+        self.disturb(self.nodes[name])
+
+    def heal(self, name: str) -> None:
+        self.note(name, "HEALED")
+        self.nodes[name].cut = False
+        self.disturb(self.nodes[name])
+
+    def end(self, name: str, how: str) -> None:
+        """Shut the node down (``shutdown``) or boot it anew (``reboot``): LRM, CRM, multiplexer, power."""
+        node = self.nodes[name]
+        if node.powered and not node.ending:
+            self.note(name, how)
+            node.ending = how
+            self._end_next(node)
+
+    def _end_next(self, node: Node) -> None:
+        for kind in ("lrm", "crm"):
+            if kind in node.daemons:
+                self.ask(node, kind, node.ending)
+                return
+        mux = node.daemons.get("mux")
+        if mux and mux.machine.state == "closed":
+            how = node.ending
+            self.power_off(node.name, how)
+            if how == "reboot":
+                self.after(BOOT_S, lambda: self.boot(node.name))
+
+    def ask(self, node: Node, kind: str, word: str) -> None:
+        """A signal to a daemon: ``restart``, ``shutdown`` or ``reboot``."""
+        process = node.daemons.get(kind)
+        if process:
+            self.note(process, f"asked to {word}")
+            process.asked.add(word)
+            self.wake(process)
+
+    # --------------------------------------------------------------------------------------------------- processes
+
+    def _round(self, process: Process) -> None:
+        if process.alive:
+            process.asleep = None
+            process.generator = process.machine.round()
+            self.go_on(process, lambda: self._send(process, None))
+
+    def spawn(self, lrm: Process, job: Job) -> None:
+        self.checks.spawned(lrm, job)
+        process = Process(self.number(), "worker", lrm.node, self.worker(lrm.node.name, job), lrm)
+        process.generator = process.machine.work()
+        lrm.node.workers.append(process)
+        self.after(self.rng.uniform(0, 0.02), lambda: self.go_on(process, lambda: self._send(process, None)))
+
+    def go_on(self, process: Process, then: Callable[[], None]) -> None:
+        """Do what comes next for a process, at once or when it is not paused any more."""
+        if process.alive and process.root.alive:
+            if process.root.paused:
+                process.stash = then
+            else:
+                then()
+
+    def answer(self, process: Process, answer: Any) -> None:
+        self.go_on(process, lambda: self._send(process, answer))
+
+    def _send(self, process: Process, answer: Any) -> None:
+        """Hand over an answer; take requests until one must wait."""
+        assert process.generator is not None
+        while True:
+            try:
+                request = process.generator.send(answer)
+            except StopIteration as end:
+                self._ended(process, end.value)
+                return
+            self.interfere(process, request)
+            if not process.alive or not process.root.alive:
+                return
+            if process.root.paused:
+                process.stash = lambda request=request: self._take(process, request)  # type: ignore[misc]
+                return
+            waiting, answer = self.devices.take(process, request)
+            if waiting:
+                return
+
+    def _take(self, process: Process, request: Request[Any]) -> None:
+        waiting, answer = self.devices.take(process, request)
+        if not waiting:
+            self._send(process, answer)
+
+    def _ended(self, process: Process, value: Any) -> None:
+        if process.kind == "worker":
+            process.alive = False
+            process.node.workers.remove(process)
+            lrm = process.root
+            lrm.ended.append(value)
+            self.checks.outcome(lrm, value)
+            self.wake(lrm)
+        elif process.kind == "mux":
+            if not process.machine.finished:
+                self._round(process)
+        elif value is None:
+            self.note(process, "exits")
+            self._gone(process)
+            node, boot = process.node, process.node.boot
+            if node.ending:
+                self._end_next(node)
+                return
+
+            def again() -> None:
+                if node.powered and node.boot == boot and not node.ending:
+                    self.start(node, process.kind)
+
+            self.after(self.rng.uniform(0.1, 5.0), again)
+        else:
+            self._sleep(process, value)
+
+    def _sleep(self, process: Process, sleep: Sleep) -> None:
+        process.asleep = sleep
+        delay_s = (sleep.until_s - self.clock(process.node)) / process.node.rate
+        self.after(max(0.0, delay_s), lambda: self._wake_if(process, sleep))
+        for key, document in self.store.documents.items():
+            if document.revision > sleep.since and key.startswith(sleep.wake_on):
+                self.wake(process)
+                return
+
+    def wake(self, process: Process) -> None:
+        """It sleeps no longer, after a moment."""
+        sleep = process.asleep
+        if sleep is not None:
+            self.after(self.rng.uniform(0, 0.05), lambda: self._wake_if(process, sleep))
+
+    def _wake_if(self, process: Process, sleep: Sleep) -> None:
+        if process.asleep is sleep and process.alive:
+            process.asleep = None
+            self.go_on(process, lambda: self._round(process))
+
+    # ------------------------------------------------------------------------------------------------------- store
+
+    def commit(self, process: Process | None, request: Transact, token: Any = None) -> Committed | Conflict:
+        """The moment at which a transaction happens. ``process`` None: an operator's."""
+        before = self.store["lock/manager"].value
+        answer = self.store.transact(request.checks, request.writes)
+        if isinstance(answer, Committed):
+            self.checks.committed(process, request.writes, before, token)
+            for node in self.nodes.values():
+                for each in node.daemons.values():
+                    if each.asleep and not node.cut and any(k.startswith(each.asleep.wake_on) for k in request.writes):
+                        self.wake(each)
+        return answer
+
+
+ACCEPTED = Accepted()
+CUT = Unavailable("no answer in time")
+NO_ANSWER = Refused("the multiplexer does not answer in time")
