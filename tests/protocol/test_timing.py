@@ -177,9 +177,7 @@ def test_rounds_are_counted_in_whole_numbers(name: str) -> None:
 @pytest.mark.parametrize("name", ["round", "reset_s", "feed_s", ""])
 def test_an_unknown_setting_is_refused_by_name(name: str) -> None:
     said = message(timing_of, Settings(timing={name: 1.0}))
-    assert said.startswith("settings.timing: ")
-    assert f"'{name}'" in said
-    assert "__init__" not in said
+    assert said.startswith(f"there is no timing setting '{name}': there are round_s, ")
 
 
 def test_a_clock_that_is_wrong_by_a_tenth_is_refused() -> None:

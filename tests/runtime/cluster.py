@@ -48,6 +48,19 @@ def command(directory: Path, *words: str) -> list[str]:
     return [sys.executable, "-m", "hacore", "-C", str(directory), *words]
 
 
+def processes(directory: Path) -> list[int]:
+    """The living processes of the cluster in a directory: by their mark, or because it is among their words."""
+    place = os.fsencode(directory)
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            words = (entry / "cmdline").read_bytes().split(b"\0")
+            variables = (entry / "environ").read_bytes().split(b"\0")
+            if place in words or any(each.startswith(b"%s=%s/" % (MARK.encode(), place)) for each in variables):
+                found.append(int(entry.name))
+    return found
+
+
 class LocalCluster:
     """A cluster in ``tmp_path/cluster``: three nodes and, once :meth:`up`, the four services of the demonstration."""
 
@@ -197,16 +210,8 @@ class LocalCluster:
         return [event for event in map(json.loads, lines) if event["event"] == name]
 
     def processes(self) -> list[int]:
-        """The living processes of this cluster: by their mark, or because the directory is among their words."""
-        marks = {f"{MARK}={self.home(node)}".encode() for node in self.nodes}
-        found = []
-        for entry in Path("/proc").glob("[0-9]*"):
-            with suppress(OSError):
-                words = (entry / "cmdline").read_bytes().split(b"\0")
-                marked = marks.intersection((entry / "environ").read_bytes().split(b"\0"))
-                if marked or os.fsencode(self.directory) in words:
-                    found.append(int(entry.name))
-        return found
+        """The living processes of this cluster."""
+        return processes(self.directory)
 
     def wait_for(self, what: str, holds: Callable[[], object], within_s: float = PATIENT_S) -> None:
         """Wait until it holds; fail with the cluster's story if it never does."""

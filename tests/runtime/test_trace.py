@@ -2,7 +2,6 @@
 
 import itertools
 import json
-import re
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,34 +18,27 @@ from tests.runtime.cluster import Event, LocalCluster
 DAEMONS = ("watchdog", "crm", "lrm")
 
 
-def held_against_table(table: Table, lines: list[Event]) -> int:
-    """Every row is the one that the table takes from that state, given the facts; returns how many lives began."""
-    lives, at = 0, ""
-    for line in lines:
-        known = {fact.name for fact in table.facts_of(line["from"])}
-        assert set(line["facts"]) <= known, line
-        row = table.step(line["from"], lambda fact, held=line["facts"]: fact.name in held)  # type: ignore[misc]
-        assert (row.id, row.target) == (line["row"], line["to"])
+def held_against_table(table: Table, line: Event) -> None:
+    """The row is the one that the table takes from that state, given the facts that held."""
+    assert set(line["facts"]) <= {fact.name for fact in table.facts_of(line["from"])}, line
+    row = table.step(line["from"], lambda fact: fact.name in line["facts"])
+    assert (row.id, row.target) == (line["row"], line["to"]), line
+
+
+def lives(lines: list[Event], daemon: str) -> int:
+    """How often the daemon began its life; within a life, each row goes on from where the last one led."""
+    begun, at = 0, ""
+    for line in rows_of(lines, daemon):
         if line["from"] != at:
-            assert line["from"] == table.initial, f"from {at} into the midst of things: {line}"
-            lives += 1
+            assert line["from"] == TABLES[daemon].initial, f"from {at} into the midst of things: {line}"
+            begun += 1
         at = line["to"]
-    return lives
+    return begun
 
 
-def held_against_tables(lines: list[Event], node: str, daemon: str) -> int:
-    """All lines of one trace are well formed, and its rows are its table's; returns how many lives began."""
-    assert {(line["node"], line["daemon"]) for line in lines} == {(node, daemon)}
-    assert [line for line in lines if not isinstance(line["t"], float)] == []
-    assert [line for line in lines if len(line.keys() & {"row", "say", "ask"}) != 1] == []
-    assert [line for line in lines if ("ask" in line) != ("answer" in line)] == []
-    rows = [line for line in lines if "row" in line]
-    worker = [line for line in rows if line["row"].startswith("worker.")]
-    for line in worker:  # several of them are at work at the same time, so their rows are mixed
-        held_against_table(TABLES["worker"], [{**line, "from": line["from"]}]) if line["from"] == "begin" else None
-        assert one_row(TABLES["worker"], line)
-    assert not worker or daemon == "lrm"
-    return held_against_table(TABLES[daemon], [line for line in rows if line not in worker])
+def rows_of(lines: list[Event], table: str) -> list[Event]:
+    """Those of one table: an LRM's trace has its workers' rows too, and several workers are at work at a time."""
+    return [line for line in lines if line.get("row", "").startswith(f"{table}.")]
 
 
 @pytest.fixture(scope="module")
@@ -55,9 +47,111 @@ def traced(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
     cluster = LocalCluster(tmp_path_factory.mktemp("traced"))
     cluster.settle()
     cluster.done("restart-lrm", "node1")
-    cluster.wait_for("another life of the LRM", lambda: len(lives(cluster, "node1", "lrm")) == 2)
+    cluster.wait_for("another life of the LRM", lambda: lives(cluster.trace("node1", "lrm"), "lrm") == 2)
     cluster.wait_for("its services to thaw", cluster.settled)
     cluster.done("relocate", "proc:web", "node2", "--wait", "40")
     assert cluster.stop() == 0
     yield cluster
     cluster.close()
+
+
+def each_trace(cluster: LocalCluster) -> Iterator[tuple[str, str, list[Event]]]:
+    """Node, daemon and lines."""
+    for node, daemon in itertools.product(cluster.nodes, DAEMONS):
+        yield node, daemon, cluster.trace(node, daemon)
+
+
+def test_every_line_has_what_it_should(traced: LocalCluster) -> None:
+    for node, daemon, lines in each_trace(traced):
+        assert lines
+        for line in lines:
+            assert (line["node"], line["daemon"]) == (node, daemon)
+            assert len(line.keys() & {"row", "say", "ask"}) == 1, line
+            assert ("ask" in line) == ("answer" in line), line
+        times = [line["t"] for line in lines]
+        assert daemon == "lrm" or times == sorted(times)
+
+
+def test_every_row_is_what_its_table_says(traced: LocalCluster) -> None:
+    for _, daemon, lines in each_trace(traced):
+        for table in (daemon, "worker"):
+            for line in rows_of(lines, table):
+                held_against_table(TABLES[table], line)
+        rows = [line for line in lines if "row" in line]
+        assert len(rows) == sum(len(rows_of(lines, table)) for table in {daemon, "worker"})
+        assert daemon == "lrm" or not rows_of(lines, "worker")
+
+
+def test_rows_follow_one_another(traced: LocalCluster) -> None:
+    for node, daemon, lines in each_trace(traced):
+        assert lives(lines, daemon) == (2 if (node, daemon) == ("node1", "lrm") else 1)
+        final = rows_of(lines, daemon)[-1]["to"]
+        assert TABLES[daemon].state_named[final].final == (daemon != "watchdog"), "it was shut down in order"
+
+
+def test_every_worker_came_to_an_end(traced: LocalCluster) -> None:
+    for node in traced.nodes:
+        rows = rows_of(traced.trace(node, "lrm"), "worker")
+        ends = [row for row in rows if TABLES["worker"].state_named[row["to"]].final]
+        assert len([row for row in rows if row["from"] == "begin"]) == len(ends) > 0
+
+
+# ------------------------------------------------------------------------------------------------------- writing
+
+
+def note(it: Trace, **fields: int) -> None:
+    it.note(Say("test", fields), None)
+
+
+def written(path: Path) -> list[Event]:
+    """The lines of the older file and of the newer."""
+    older = path.with_name(path.name + ".1")
+    return [json.loads(line) for file in (older, path) for line in file.read_text().splitlines()]
+
+
+def test_a_trace_keeps_two_files_of_limited_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trace, "MOST_BYTES", 4000)
+    path = tmp_path / "there" / "crm.jsonl"
+    it = Trace(path, "node1", "crm")
+    for number in range(200):
+        note(it, number=number)
+    it.close()
+    assert sorted(file.name for file in path.parent.iterdir()) == ["crm.jsonl", "crm.jsonl.1"]
+    assert max(file.stat().st_size for file in path.parent.iterdir()) <= 4000
+    numbers = [line["about"]["number"] for line in written(path)]
+    assert numbers == list(range(numbers[0], 200))
+    assert len(numbers) > 200 // 20
+
+
+def test_a_trace_goes_on_after_a_restart(tmp_path: Path) -> None:
+    path = tmp_path / "crm.jsonl"
+    for number in range(3):
+        it = Trace(path, "node1", "crm")
+        note(it, number=number)
+        it.close()
+    assert [json.loads(line)["about"]["number"] for line in path.read_text().splitlines()] == [0, 1, 2]
+
+
+def test_threads_may_write_to_one_trace(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A worker is a thread of its LRM. Nothing is lost, also when the file is full."""
+    monkeypatch.setattr(trace, "MOST_BYTES", 150_000)  # more than half of what is written
+    it = Trace(tmp_path / "lrm.jsonl", "node1", "lrm")
+    go = threading.Barrier(4)
+
+    def work(name: int) -> None:
+        go.wait()
+        for number in range(500):
+            note(it, thread=name, number=number)
+
+    threads = [threading.Thread(target=work, args=(name,)) for name in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    it.close()
+    lines = written(tmp_path / "lrm.jsonl")
+    for name in range(4):
+        assert [line["about"]["number"] for line in lines if line["about"]["thread"] == name] == list(range(500))
+    assert capfd.readouterr().err == ""
