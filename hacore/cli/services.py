@@ -20,6 +20,7 @@ from hacore.manager.documents import (
     MEMBERS,
     REQUESTED_STATES,
     RESOURCES,
+    STATUS,
     Commands,
     DocumentError,
     Resource,
@@ -161,10 +162,12 @@ def change(directory: Path, /, sid: str, **given: Any) -> None:
         configured = resources_of(seen)
         resource = _with(_configured_as(configured, sid), given)
         validate(sid, resource.config)
+        if resource.state == "ignored":
+            _insist_on_rest(seen, sid)
         return {**configured, sid: resource}
 
     with opened(directory) as store:
-        resource = update(store, RESOURCES, with_changes)[sid]
+        resource = update(store, RESOURCES, with_changes, rests_on=(STATUS,))[sid]
     click.echo(f"{sid}: requested state {resource.state}")
 
 
@@ -172,10 +175,11 @@ def change(directory: Path, /, sid: str, **given: Any) -> None:
 @click.argument("sid")
 @click.pass_obj
 def remove(directory: Path, sid: str) -> None:
-    """Take the service SID out of management, in whatever state it is, and leave it as it is.
+    """Take the service SID out of management, and leave it as it is.
 
     What runs goes on running, unguarded: nobody stops it, and nobody starts it elsewhere when its node dies. Before it
-    is added again on another node, make sure that it does not run any more, or it will run twice.
+    is added again on another node, make sure that it does not run any more, or it will run twice. Refused while nobody
+    can know where the service runs: in fence, recovery and freeze, and while it moves.
 
     \b
     To end a service for good:
@@ -189,11 +193,12 @@ def remove(directory: Path, sid: str) -> None:
         configured = resources_of(seen)
         resource = _configured_as(configured, sid)
         record = status_of(seen).services.get(sid)
+        _insist_on_rest(seen, sid)
         removed[:] = [record.node, record.state] if record else [resource.node, "not managed yet"]
         return {other: it for other, it in configured.items() if other != sid}
 
     with opened(directory) as store:
-        update(store, RESOURCES, without)
+        update(store, RESOURCES, without, rests_on=(STATUS,))
     node, state = removed
     click.echo(f"removed {sid} from management; it is left as it is on {node} ({state})")
 
@@ -320,6 +325,13 @@ def queue(store: Store, judge: Callable[[Snapshot], str], goal: waiting.Goal, wa
     click.echo(f"queued as command {queued.id}: {queued.text}")
     if wait_s is not None:
         waiting.wait(store, queued.id, goal, wait_s)
+
+
+def _insist_on_rest(seen: Snapshot, sid: str) -> None:
+    """Raise ClickException while the service may run where nobody guards it, or on one of two nodes."""
+    record = status_of(seen).services.get(sid)
+    if record and record.state in {"fence", "recovery", "freeze", "migrate", "relocate", "request_start_balance"}:
+        raise click.ClickException(f"{sid} is in state {record.state}: wait until that is over (hacore status)")
 
 
 def insist_on_member(seen: Snapshot, node: str) -> None:

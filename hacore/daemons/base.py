@@ -2,7 +2,7 @@
 
 A round, in full: find out what the rows of this state look at, let the table decide, do what the row says; go on until
 a row ends the round. A subclass binds meanings with the decorators below; that every fact and action of the table is
-bound, and no other, is checked when the class is defined.
+bound is checked when the class is defined.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from hacore.daemons.base import Daemon, checks, does, sees
 from hacore.manager.documents import STATUS, DocumentError, members_of, status_of
-from hacore.manager.round import Decision, decide, fit
+from hacore.manager.round import NOTHING, decide, fit
 from hacore.manager.view import Sight
 from hacore.protocol import crm as protocol
 from hacore.protocol.locks import FENCING, MANAGER_LOCK, Lock, Watch, agent_lock, heartbeat
@@ -16,7 +16,6 @@ from hacore.protocol.timing import Timing
 from hacore.protocol.vocabulary import QUORATE
 
 GONE_LONG_S = 3600.0
-_NOTHING = Decision({}, {}, (), "")
 
 
 class Crm(Daemon):
@@ -33,7 +32,7 @@ class Crm(Daemon):
         self.quorate = self.fit = False
         self.seen = Snapshot({}, 0)
         self.sight = Sight()
-        self.decision = self.chosen = _NOTHING
+        self.decision = self.chosen = NOTHING
         self.node_to_fence = ""
         self.lock = Document(None, 0)
         """The manager lock as this CRM last read or wrote it."""
@@ -67,7 +66,7 @@ class Crm(Daemon):
         self.fit = fit(self.node, seen, self.sight)
         if self.fit or not self.state.startswith("master"):
             self.busy_s = self.now_s
-        self.decision = decide(self.node, seen, self.sight) if self.state.startswith("master") else _NOTHING
+        self.decision = decide(self.node, seen, self.sight) if self.state.startswith("master") else NOTHING
 
     def _sight(self, seen: Snapshot, nodes: Iterable[str]) -> Sight:
         timing, now = self.timing, self.now_s
@@ -177,4 +176,4 @@ class Crm(Daemon):
 
     @does(protocol.FORGET)
     def _forget(self) -> None:
-        self.decision = self.chosen = _NOTHING
+        self.decision = self.chosen = NOTHING

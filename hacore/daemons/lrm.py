@@ -91,7 +91,7 @@ class Lrm(Daemon):
         if not any(fact.checker is Checker.READ for fact in facts):
             return
         outcomes = yield from ask(Reap())
-        keys = (STATUS, RESOURCES, SETTINGS, lrm_key(self.node), agent_lock(self.node))
+        keys = (STATUS, RESOURCES, SETTINGS, lrm_key(""), agent_lock(""))
         answer = yield from ask(Read(keys))
         self.now_s = yield from ask(Clock())
         self.quorate = not isinstance(answer, Unavailable)
@@ -112,7 +112,10 @@ class Lrm(Daemon):
             self.busy_s = self.now_s
 
     def _duty(self, seen: Snapshot) -> Duty:
-        return Duty(self.node, status_of(seen), resources_of(seen), lrm_of(seen, self.node), settings_of(seen))
+        status = status_of(seen)
+        targets = {record.target for record in status.services.values() if record.state == "migrate"}
+        guarded = frozenset(node for node in targets if _guards(seen, node))
+        return Duty(self.node, status, resources_of(seen), lrm_of(seen, self.node), settings_of(seen), guarded)
 
     def _holds_lock(self) -> bool:
         """Whether the lock in memory is what this LRM itself wrote; else it is what was read."""
@@ -277,3 +280,8 @@ class Lrm(Daemon):
     def _spawn_worker(self) -> Asking[None]:
         job = self.work.start(self.now_s)
         yield from ask(Spawn(job))
+
+
+def _guards(seen: Snapshot, node: str) -> bool:
+    """Whether the node's LRM owns its lock, and has published a mode that it publishes only when it is armed."""
+    return Lock.of(seen[agent_lock(node)]).owner == node and lrm_of(seen, node).mode in {"active", "maintenance"}

@@ -20,7 +20,7 @@ class Workload:
         self._stopped: set[str] = set()
         """Services stopped for the shutdown."""
         self._tries: dict[str, int] = {}
-        """Failed starts of a service here in a row, not yet reported."""
+        """How often a uid's start has failed here, and was not yet reported."""
         self._wanted_s: dict[tuple[str, str], float] = {}
         """Since when a service's uid has waited for a worker."""
         self._looked_s: dict[str, float] = {}
@@ -33,10 +33,11 @@ class Workload:
             if outcome.uid.startswith("shutdown "):
                 self._stopped |= {outcome.sid} if outcome.code == "success" else set()
             elif outcome.code == "retry":
-                self._tries[outcome.sid] = self._tries.get(outcome.sid, 0) + 1
+                self._tries[outcome.uid] = self._tries.get(outcome.uid, 0) + 1
             else:
-                self._tries.pop(outcome.sid, None)
-                if job.state != "watch" or outcome.code != "success":
+                self._tries.pop(outcome.uid, None)
+                told = duty.own.results.get(outcome.uid)
+                if outcome.code != told and not (job.state == "watch" and outcome.code == "success"):
                     self.unpublished[outcome.uid] = outcome.code
 
     def look(self, duty: Duty, now_s: float) -> None:
@@ -55,7 +56,7 @@ class Workload:
             again = outcome != ""
             if sid in self.running or (again and not self._look_again(sid, record.state, outcome, now_s)):
                 continue
-            job = duty.job(sid, record, again=again, tries=self._tries.get(sid, 0))
+            job = duty.job(sid, record, again=again, tries=self._tries.get(record.uid, 0))
             if job:
                 since = self._wanted_s.get((sid, record.uid), now_s)
                 wanted[sid, record.uid] = since

@@ -11,10 +11,7 @@ found below it for as long as it lives. To kill the tree is therefore:
 
 Below a root that is no subreaper this holds as well, but for an orphan made while step 2 goes on.
 
-A process is its pid and its start time. A signal goes through a pidfd that was opened before the start time was
-compared, so it reaches that process or nobody, even if the pid has been given to another one meanwhile.
-
-Needs the kernel's /proc/PID/task/TID/children (man 5 proc; CONFIG_PROC_CHILDREN, which distributions set).
+A signal reaches the process that was found or nobody, even if its pid has been given to another one meanwhile.
 """
 
 from __future__ import annotations
@@ -24,10 +21,9 @@ import os
 import signal
 import time
 from collections.abc import Callable, Collection, Iterator
-from pathlib import Path
-from typing import NamedTuple
 
 from hacore.devices.clock import now_s
+from hacore.devices.proc import Process, alive, children, look, pids, read, send
 
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
@@ -66,9 +62,21 @@ def die_with_parent(parent: int) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
+def reap() -> Iterator[tuple[int, int]]:
+    """Reap all children that have ended, those too that were never started here: their pids and exit codes."""
+    while True:
+        try:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return
+        if pid == 0:
+            return
+        yield pid, os.waitstatus_to_exitcode(status)
+
+
 def descendants(pid: int) -> list[int]:
     """The pids of the living processes below ``pid``, which itself is not among them."""
-    return sorted(process.pid for process in _below(pid) if _lives(process))
+    return sorted(process.pid for process in _below(pid) if alive(process))
 
 
 def kill_tree(pid: int, timeout_s: float = 5.0) -> None:
@@ -94,7 +102,7 @@ def kill_marked(name: str, *values: str, timeout_s: float = 5.0) -> int:
     """
     kill = Kill.marked(name, values)
     _finish(kill, timeout_s, f"processes marked with {name}")
-    return sum(1 for process in kill.seen if process.start)
+    return sum(1 for process in kill.seen if process.started)
 
 
 def _finish(kill: Kill, timeout_s: float, what: str) -> None:
@@ -103,13 +111,6 @@ def _finish(kill: Kill, timeout_s: float, what: str) -> None:
         if now_s() > until_s:
             raise TimeoutError(f"{what} cannot be killed: {', '.join(str(pid) for pid in kill.living())}")
         time.sleep(0.001)
-
-
-class Process(NamedTuple):
-    """A process, for all time: ``start`` is the time at which it was started, in clock ticks since boot."""
-
-    pid: int
-    start: int
 
 
 class Kill:
@@ -127,8 +128,8 @@ class Kill:
     @classmethod
     def tree(cls, pid: int) -> Kill:
         """Of ``pid`` and all below it."""
-        stat = _stat(pid)
-        return cls(lambda: _below(pid), Process(pid, stat.start)) if stat else cls(set)
+        root = look(pid)
+        return cls(lambda: _below(pid), root) if root else cls(set)
 
     @classmethod
     def below(cls, pid: int, spare: Collection[int]) -> Kill:
@@ -149,89 +150,30 @@ class Kill:
             return False
         living = self.living()
         for process in living:
-            _send(process, signal.SIGKILL)
+            send(process, signal.SIGKILL)
         if living or not settled:
             return False
         if self._root is None:
             return True
-        _send(self._root, signal.SIGKILL)
-        return not _lives(self._root)
+        send(self._root, signal.SIGKILL)
+        return not alive(self._root)
 
     def living(self) -> list[Process]:
         """Those seen so far, besides the root, that are not dead yet."""
-        return [process for process in sorted(self.seen) if _lives(process)]
+        return [process for process in sorted(self.seen) if alive(process)]
 
     def _stop_all(self) -> bool:
         """Stop everybody. True: the last pass found nobody new."""
         until_s = now_s() + STEP_S
         if self._root is not None:
-            _send(self._root, signal.SIGSTOP)
+            send(self._root, signal.SIGSTOP)
         while new := self._find() - self.seen:
             for process in new:
-                _send(process, signal.SIGSTOP)
+                send(process, signal.SIGSTOP)
             self.seen |= new
             if now_s() > until_s:
                 return False
         return True
-
-
-# ------------------------------------------------------------------------------------------------- looking at /proc
-
-
-class _Stat(NamedTuple):
-    state: str
-    parent: int
-    threads: int
-    start: int
-
-
-def _read(path: Path) -> bytes:
-    """What a file of /proc says; nothing if its process is gone, or not ours to look at."""
-    try:
-        return path.read_bytes()
-    except (FileNotFoundError, ProcessLookupError, PermissionError):
-        return b""
-
-
-def _stat(pid: int) -> _Stat | None:
-    """Fields 3, 4, 20 and 22 of /proc/PID/stat (man 5 proc); None if there is no such process."""
-    line = _read(Path("/proc", str(pid), "stat"))
-    if not line:
-        return None
-    fields = line[line.rindex(b")") + 2 :].split()  # the name before it may hold anything
-    return _Stat(fields[0].decode(), int(fields[1]), int(fields[17]), int(fields[19]))
-
-
-def _lives(process: Process) -> bool:
-    """Whether it can still do anything. A process whose first thread has ended shows as a zombie, but has others."""
-    stat = _stat(process.pid)
-    return stat is not None and stat.start == process.start and (stat.state not in "ZX" or stat.threads > 1)
-
-
-def _send(process: Process, number: signal.Signals) -> None:
-    """Send a signal to this very process, or to nobody."""
-    try:
-        pidfd = os.pidfd_open(process.pid)
-    except ProcessLookupError:
-        return
-    try:
-        stat = _stat(process.pid)
-        if stat is not None and stat.start == process.start:
-            signal.pidfd_send_signal(pidfd, number)
-    except (ProcessLookupError, PermissionError):
-        pass  # dead meanwhile; or not ours to kill, and then it stays among the living
-    finally:
-        os.close(pidfd)
-
-
-def _children(pid: int) -> Iterator[int]:
-    """The children of all threads of a process."""
-    try:
-        tasks = list(Path("/proc", str(pid), "task").iterdir())
-    except (FileNotFoundError, ProcessLookupError):
-        return
-    for task in tasks:
-        yield from (int(child) for child in _read(task / "children").split())
 
 
 def _below(root: int, spare: Collection[int] = ()) -> set[Process]:
@@ -243,12 +185,12 @@ def _below(root: int, spare: Collection[int] = ()) -> set[Process]:
     found: dict[int, Process] = {}
     parents = [root]
     while parents:
-        for pid in _children(parents.pop()):
+        for pid in children(parents.pop()):
             if pid in found or pid in spare:
                 continue
-            stat = _stat(pid)
-            if stat is not None and (stat.parent == root or stat.parent in found):
-                found[pid] = Process(pid, stat.start)
+            process = look(pid)
+            if process is not None and (process.parent == root or process.parent in found):
+                found[pid] = process
                 parents.append(pid)
             else:
                 found[pid] = Process(pid, 0)
@@ -258,9 +200,9 @@ def _below(root: int, spare: Collection[int] = ()) -> set[Process]:
 def _ancestors(pid: int) -> set[int]:
     """``pid`` and all above it."""
     found: set[int] = set()
-    while pid and (stat := _stat(pid)):
+    while pid and (process := look(pid)):
         found.add(pid)
-        pid = stat.parent
+        pid = process.parent
     return found
 
 
@@ -268,10 +210,10 @@ def _marked(marks: set[bytes]) -> set[Process]:
     """The processes that have one of ``marks`` in their environment, and what is below them."""
     spare = _ancestors(os.getpid())
     found: set[Process] = set()
-    for entry in Path("/proc").iterdir():
-        if not entry.name.isdigit() or int(entry.name) in spare:
+    for pid in pids():
+        if pid in spare:
             continue
-        stat = _stat(int(entry.name))  # before the environment: if that pid is another one's by now, nobody is hit
-        if stat and marks.intersection(_read(entry / "environ").split(b"\0")):
-            found |= {Process(int(entry.name), stat.start)} | _below(int(entry.name), spare)
+        process = look(pid)  # before the environment: if that pid is another one's by now, nobody is hit
+        if process and marks.intersection((read(f"/proc/{pid}/environ") or b"").split(b"\0")):
+            found |= {process} | _below(pid, spare)
     return found

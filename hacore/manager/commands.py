@@ -79,6 +79,9 @@ def refuse_rest(view: View) -> None:
         record = view.status.services.get(sid)
         _refuse(view, command, f"{sid} is in state {record.state}" if record else f"{sid} is not managed")
     view.pending.clear()
+    if view.disarm_command:
+        state = view.status.disarm.state if view.status.disarm else "armed"
+        _refuse(view, view.disarm_command, f"the cluster is {state}")
 
 
 def _refuse(view: View, command: Command, reason: str) -> None:
@@ -95,7 +98,9 @@ def _take(view: View, command: Command) -> None:
     elif verb == "disable-node-maintenance":
         view.status.maintenance = [node for node in view.status.maintenance if node != arguments[0]]
     else:
-        view.disarm_command = arguments[0] if arguments else "arm"
+        if view.disarm_command:
+            _refuse(view, view.disarm_command, "another command follows it")
+        view.disarm_command = command
 
 
 def _take_for_service(view: View, command: Command, verb: str, sid: str, argument: str) -> None:
@@ -105,6 +110,8 @@ def _take_for_service(view: View, command: Command, verb: str, sid: str, argumen
         raise CommandError(f"{argument} is not online")
     if verb != "stop" and view.status.services[sid].node == argument:
         raise CommandError(f"{sid} is on {argument} already")
+    if sid in view.pending:
+        _refuse(view, view.pending[sid], f"another command to {sid} follows it")
     view.pending[sid] = command
 
 

@@ -14,25 +14,31 @@ from hacore.protocol.table import Action, Fact
 _UNSETTLED = frozenset({"fence", "recovery", "migrate", "relocate"})
 
 
+def _word(view: View) -> str:
+    return view.disarm_command.text.split()[0] if view.disarm_command else ""
+
+
 def _released(view: View, node: str) -> bool:
     return view.lrm(node).mode == "disarm" and not Lock.of(view.snapshot[agent_lock(node)]).owner
 
 
 FACTS: dict[Fact, Callable[[View], bool]] = {
-    table.DISARM_COMMAND: lambda view: view.disarm_command in {"freeze", "ignore"},
-    table.ARM_COMMAND: lambda view: view.disarm_command == "arm",
+    table.DISARM_COMMAND: lambda view: _word(view) == "disarm-ha",
+    table.ARM_COMMAND: lambda view: _word(view) == "arm-ha",
     table.UNSETTLED: lambda view: any(record.state in _UNSETTLED for record in view.status.services.values()),
-    table.ALL_RELEASED: lambda view: all(_released(view, node) for node in view.sight.online),
+    table.ALL_RELEASED: lambda view: bool(view.sight.online) and all(_released(view, it) for it in view.sight.online),
     table.LOCATIONS_FREE: lambda view: view.status.disarm is not None and view.status.disarm.mode == "ignore",
 }
 
 
 def _set_request(view: View) -> None:
-    view.status.disarm = Disarm(view.disarm_command, "armed")
+    if view.disarm_command:
+        view.status.disarm = Disarm(view.disarm_command.text.split()[1], "armed")
+    view.disarm_command = None
 
 
 def _drop_request(view: View) -> None:
-    view.status.disarm = None
+    view.status.disarm = view.disarm_command = None
     view.say("rearmed")
 
 
@@ -60,6 +66,5 @@ def step(view: View) -> None:
             view.status.disarm.state = row.target
         if row.target == old:
             return
-        view.disarm_command = ""
         if row.target == "disarmed":
             view.say("disarmed")

@@ -27,6 +27,8 @@ class Duty:
     resources: Mapping[str, Resource]
     own: LrmStatus
     settings: Settings
+    guarded: frozenset[str] = frozenset()
+    """Nodes whose LRM owns its lock and has published a mode in which it guards what comes to it."""
 
     def records(self) -> Iterator[tuple[str, Record]]:
         """The records whose node or target is this node."""
@@ -66,7 +68,7 @@ class Duty:
         ``again``: the uid was executed before, so only look whether what was done still holds.
         """
         resource = self.resources.get(sid)
-        if resource is None or record.state in _UNTOUCHED:
+        if resource is None or record.state in _UNTOUCHED or self._comes_too_early(record):
             return None
         return Job(
             uid=record.uid,
@@ -78,6 +80,10 @@ class Duty:
             here=resource.node == self.node,
             retries_left=resource.max_restart - tries,
         )
+
+    def _comes_too_early(self, record: Record) -> bool:
+        """A live move waits until the target's LRM guards what arrives there."""
+        return record.state == "migrate" and record.target != self.node and record.target not in self.guarded
 
     def shutdown_jobs(self) -> Iterator[Job]:
         """Stop everything on this node, because the node goes down."""

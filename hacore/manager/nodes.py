@@ -29,7 +29,8 @@ ACTIONS: dict[Action, Callable[[View, str], None]] = {
 
 def step_all(view: View) -> None:
     """Take one step with every node, in the order of their names."""
-    for node in sorted(view.members | set(view.status.nodes)):
+    waited_for = {record.node for record in view.status.services.values() if record.state == "fence"}
+    for node in sorted(view.members | set(view.status.nodes) | waited_for):
         old = view.node_state(node)
         row = NODE.step(old, lambda fact, node=node: FACTS[fact](view, node))  # type: ignore[misc]
         for action in row.do:

@@ -27,6 +27,10 @@ class Decision:
     """A marked node whose lock may be taken now, "" if there is none. Taken only when there is nothing to write."""
 
 
+NOTHING = Decision({}, {}, (), "")
+"""What a master decides that does not see its own node: nothing at all."""
+
+
 def fit(own: str, snapshot: Snapshot, sight: Sight) -> bool:
     """Whether this node should have a CRM that can be master: there is work, and it is not about to be fenced."""
     view = View.of(own, snapshot, sight)
@@ -50,13 +54,14 @@ def decide(own: str, snapshot: Snapshot, sight: Sight) -> Decision:
     view = View.of(own, snapshot, sight)
     view.status.master = own
     nodes.step_all(view)
-    if view.node_state(own) in {"online", "maintenance"}:
-        commands.drain(view)
-        _update_records(view)
-        disarm.step(view)
-        _step_services(view)
-        nodes.step_all(view)
-        commands.refuse_rest(view)
+    if view.node_state(own) not in {"online", "maintenance"}:
+        return NOTHING
+    _update_records(view)
+    commands.drain(view)
+    disarm.step(view)
+    _step_services(view)
+    nodes.step_all(view)
+    commands.refuse_rest(view)
     return _decision(view)
 
 

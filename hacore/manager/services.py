@@ -85,6 +85,7 @@ FACTS: dict[Fact, Callable[[Case], bool]] = {
     table.ASKED_RELOCATE: lambda case: case.commanded_to("relocate"),
     table.MOVED: lambda case: case.resource.node != case.old.node,
     FENCED: lambda case: case.old.node in case.view.fenced,
+    table.MOVED_LIVE: lambda case: case.old.target != "",
     table.PLACE_FOUND: lambda case: case.placed() != "",
 }
 
@@ -120,6 +121,7 @@ ACTIONS: dict[Action, Callable[[Case], None]] = {
     table.TAKE_COMMAND: _take_command,
     table.WANT_STOP: lambda case: setattr(case.resource, "state", "stopped"),
     table.ARRIVE: lambda case: _move_to(case, case.old.target),
+    table.KEEP_TARGET: lambda case: setattr(case.new, "target", case.old.target),
     table.STEAL: _steal,
     table.FOLLOW: lambda case: setattr(case.new, "node", case.resource.node),
     table.NOTE_RUNNING: _note_running,

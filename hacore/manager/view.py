@@ -63,8 +63,8 @@ class View:
     """Nodes whose lock is held for fencing."""
     pending: dict[str, Command] = field(default_factory=dict)
     """This round's command to each service, until a row takes it."""
-    disarm_command: str = ""
-    """``freeze``, ``ignore`` or ``arm``, until a row takes it."""
+    disarm_command: Command | None = None
+    """This round's command to disarm or to arm, until a row takes it."""
     freed: list[str] = field(default_factory=list)
     """Nodes whose lock becomes free, because what followed from holding it is decided."""
     events: list[Event] = field(default_factory=list)

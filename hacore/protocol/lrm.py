@@ -320,9 +320,9 @@ LOST = (
     Row(
         "lrm.lost.quit",
         "lost_agent_lock",
-        LEAVING & QUIET & ~WORKERS,
+        LEAVING & QUIET & ~WORKERS & (~FROZEN_SERVICES | MODE_RESTART | MODE_DISARM),
         "lost.leaving",
-        why="with services here it stays, and the watchdog decides",
+        why="with services here that may run, or that the master may thaw, it stays, and the watchdog decides",
     ),
     Row("lrm.lost.retry", "lost_agent_lock", ALWAYS, "lost.asking"),
     Row("lrm.lost.ask", "lost.asking", ALWAYS, "lost.asked", do=(TAKE_LOCK,), given=(LOCK_AVAILABLE, NO_FENCE_MARK)),

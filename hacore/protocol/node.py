@@ -53,6 +53,7 @@ NODE = Table(
         Row("node.maintenance.stay", "maintenance", ALWAYS, "maintenance"),
         Row("node.fence.done", "fence", FENCED, "unknown", do=(FREE_LOCK,), why="the evidence is used once"),
         Row("node.fence.wait", "fence", ALWAYS, "fence"),
+        Row("node.gone.fence", "gone", SERVICES_IN_FENCE & ~FENCED, "fence"),
         Row("node.gone.online", "gone", ONLINE & MEMBER, "online"),
         Row("node.gone.forget", "gone", GONE_LONG & ~MEMBER, "removed"),
         Row("node.gone.stay", "gone", ALWAYS, "gone"),

@@ -19,7 +19,8 @@ transaction by the row ``crm.master.write``.
    command lives for one round: the row that takes it, or a refusal.
 3. A service leaves a node in two ways only. Either its LRM says that it no longer runs there (request_stop, migrate,
    relocate), or the node was fenced (``fence``, then ``recovery``), and the evidence of that is the node's lock, held
-   for fencing, which the store checks again in the transaction that writes ``recovery``.
+   for fencing, which the store checks again in the transaction that writes ``recovery``. After a live move whose source
+   was fenced the service can run nowhere but on its target, so it goes there.
 4. ``stopped`` means: it does not run. It is reached only by an LRM's word or from ``recovery``; so what is in ``error``
    (it may run, nobody knows) leaves through ``request_stop``.
 5. ``freeze`` means: it may run unguarded on its node, and nobody touches it. The freeze carries the generation of the
@@ -63,6 +64,9 @@ ASKED_RELOCATE = Fact(
     "ASKED_RELOCATE", Checker.READ, "The pending command is relocate, to an online node other than its own."
 )
 MOVED = Fact("MOVED", Checker.READ, "The resources document places the service on another node than the record does.")
+MOVED_LIVE = Fact(
+    "MOVED_LIVE", Checker.READ, "The record still names the target of a live move, so it may run there by now."
+)
 PLACE_FOUND = Fact("PLACE_FOUND", Checker.READ, "Placement finds a node for the service.")
 
 SET_TARGET = Action("SET_TARGET", Site.LOCAL, "The record's target is the node that placement names.")
@@ -73,6 +77,7 @@ WANT_STOP = Action("WANT_STOP", Site.LOCAL, "The requested state becomes stopped
 ARRIVE = Action(
     "ARRIVE", Site.LOCAL, "The service's node is the target now, in the record and in the resources document."
 )
+KEEP_TARGET = Action("KEEP_TARGET", Site.LOCAL, "The record keeps its target.")
 STEAL = Action("STEAL", Site.LOCAL, "The service's node is the one found, in the record and in the resources document.")
 FOLLOW = Action("FOLLOW", Site.LOCAL, "The record's node is the one that the resources document names.")
 NOTE_RUNNING = Action("NOTE_RUNNING", Site.LOCAL, "The record says that the service runs; failures are forgotten.")
@@ -111,7 +116,7 @@ def moving(state: str) -> tuple[Row, ...]:
         *way(state, "done", SUCCEEDED, ARRIVE, why="the source says that it no longer runs there"),
         Row(f"service.{state}.wrong_node", state, WRONG_NODE, "error", why="where it runs is not known"),
         *way(state, "failed", ANSWERED, why="it stays where it is"),
-        Row(f"service.{state}.lost", state, NODE_LOST, "fence"),
+        Row(f"service.{state}.lost", state, NODE_LOST, "fence", do=(KEEP_TARGET,) if state == "migrate" else ()),
         Row(f"service.{state}.wait", state, ALWAYS, state),
     )
 
@@ -218,6 +223,13 @@ FREEZE = (
 )
 
 FENCE = (
+    *way(
+        "fence",
+        "moved",
+        FENCED & MOVED_LIVE,
+        ARRIVE,
+        why="its source runs it no more; if it runs at all, then on its target",
+    ),
     Row("service.fence.fenced", "fence", FENCED, "recovery", why="whatever ran on that node runs no more"),
     Row("service.fence.wait", "fence", ALWAYS, "fence"),
     Row("service.recovery.start", "recovery", PLACE_FOUND & WANT_STARTED, "started", do=(STEAL,)),

@@ -19,6 +19,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field, fields
 
+MOST = 1e6
+"""No duration and no count is as long as this."""
+
 
 class TimingError(ValueError):
     """A configuration that is not safe, or cannot work; the message has the numbers."""
@@ -73,8 +76,8 @@ class Timing:
 
     def _check(self, name: str, value: object) -> None:
         least = 0 if name in {"watchdog_s", "lock_ttl_s", "offline_s", "offline_delay_s", "margin_s", "drift"} else None
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-            raise TimingError(f"{name} is {value!r}, but must be a number")
+        if isinstance(value, bool) or not isinstance(value, int | float) or not -MOST < value < MOST:
+            raise TimingError(f"{name} is {value!r}, but must be a number, and less than {MOST:g}")
         if name in {"missed_rounds", "idle_rounds"} and (not isinstance(value, int) or value < 1):
             raise TimingError(f"{name} is {value!r}, but must be a whole number of at least 1")
         if value < 0 or (value == 0 and least is None):
@@ -83,13 +86,12 @@ class Timing:
             raise TimingError(f"drift is {value:g}: a clock that runs wrong by a tenth cannot be used")
 
     def _refuse_unsafe(self) -> None:
-        least = self.least_lock_ttl_s()
-        if self.lock_ttl_s < least:
+        if not self.is_safe():
             raise TimingError(
                 "unsafe: lock_ttl_s * (1 - drift) >= (watchdog_s + reset_s) * (1 + drift) does not hold: "
                 f"{self.lock_ttl_s:g} * {1 - self.drift:g} < "
                 f"({self.watchdog_s:g} + {self.reset_s:g}) * {1 + self.drift:g}; a lock could be taken "
-                f"while its owner's services still run. Set lock_ttl_s to at least {least:g}"
+                f"while its owner's services still run. Set lock_ttl_s to at least {self.least_lock_ttl_s():g}"
             )
         if self.watchdog_s < self.least_watchdog_s():
             raise TimingError(
@@ -105,14 +107,18 @@ class Timing:
         if self.offline_delay_s < self.offline_s:
             raise TimingError(f"offline_delay_s is {self.offline_delay_s:g}, less than offline_s ({self.offline_s:g})")
 
+    def is_safe(self) -> bool:
+        """The safety inequality."""
+        return self.lock_ttl_s * (1 - self.drift) >= (self.watchdog_s + self.reset_s) * (1 + self.drift)
+
     def least_watchdog_s(self) -> float:
         """A renewal is sent each round and may take a call; one more round for each that may be missed."""
         return (self.missed_rounds + 1) * (self.round_s + 2 * self.call_timeout_s)
 
     def least_lock_ttl_s(self) -> float:
-        """The least lifetime for which the safety inequality holds, rounded up to a hundredth."""
+        """A lifetime for which the safety inequality holds: the least, rounded up to a hundredth."""
         exact = (self.watchdog_s + self.reset_s) * (1 + self.drift) / (1 - self.drift)
-        return math.ceil(exact * 100 - 1e-9) / 100
+        return (math.floor(exact * 100) + 1) / 100
 
     def timeline(self) -> list[tuple[float, str]]:
         """The worst case of a failover, moment by moment: (seconds since the node failed, what happens)."""

@@ -45,16 +45,19 @@ def timing_of(settings: Settings) -> Timing:
 def create(directory: Path, nodes: Sequence[str], timing: Mapping[str, Any]) -> None:
     """Make a cluster's directory with its store, or leave it as it is if it has one already.
 
+    Whoever was killed in the midst of it has left a store without members: that is filled.
+
     Raises TimingError, NameProblem, or StoreError; then nothing is left behind that was not there.
     """
     settings = Settings(timing=dict(timing))
     timing_of(settings)
     for node in nodes:
         check_node(node)
-    if store_path(directory).exists():
+    if not store_path(directory).exists():
+        directory.mkdir(parents=True, exist_ok=True)
+        SqliteStore.create(store_path(directory))
+    elif read_members(directory):
         return
-    directory.mkdir(parents=True, exist_ok=True)
-    SqliteStore.create(store_path(directory))
     store = SqliteStore(store_path(directory), OPERATOR_TIMEOUT_S)
     answer = store.transact({MEMBERS: 0}, {MEMBERS: list(nodes), SETTINGS: dump(settings)})
     store.close()

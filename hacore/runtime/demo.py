@@ -181,20 +181,36 @@ class Demo:
     @contextmanager
     def _site(self) -> Iterator[None]:
         command = [sys.executable, "-m", "hacore", "-C", str(self.directory), "up", "--boot", str(BOOT_S), "--json"]
-        site = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-        try:
-            self._wait("the site to come up", self._is_up)
-            yield
-        finally:
-            self.timeline.show()
-            site.terminate()
-            site.wait()
+        with _ending_in_order():
+            site = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+            try:
+                self._wait("the site to come up", self._is_up)
+                yield
+                self.timeline.show()
+            finally:  # whatever has happened, and be it that nobody listens to us any more
+                site.terminate()
+                site.wait()
 
     def _is_up(self) -> bool:
         try:
             return bool(site_call(self.directory, {"do": "status"}))
         except SiteError:
             return False
+
+
+@contextmanager
+def _ending_in_order() -> Iterator[None]:
+    """SIGTERM and SIGHUP end this process as Ctrl-C does: what it has started is ended first."""
+
+    def end(number: int, _: object) -> None:
+        sys.exit(128 + number)
+
+    before = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _is_daemon(pid: int, kind: str) -> bool:

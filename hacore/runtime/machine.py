@@ -70,6 +70,7 @@ def _become_init(command: list[str], path: Path, site: int) -> NoReturn:
         os.dup2(console, 2)
         for number in (*SITE_SIGNALS, signal.SIGPIPE):  # Python ignores SIGPIPE, which exec would hand on
             signal.signal(number, signal.SIG_DFL)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a request, which must not kill an init that does not listen yet
         signal.pthread_sigmask(signal.SIG_UNBLOCK, SITE_SIGNALS)
         os.execvpe(command[0], command, {**os.environ, MARK: str(path)})
     except BaseException as problem:

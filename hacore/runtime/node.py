@@ -16,7 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from hacore.devices.clock import now_s
-from hacore.devices.process_tree import become_subreaper
+from hacore.devices.process_tree import become_subreaper, reap
 from hacore.runtime.daemon import ask_daemon
 
 DAEMONS = ("watchdog", "crm", "lrm")
@@ -39,6 +39,7 @@ class Node:
         signals = {signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGHUP, signal.SIGCHLD}
         signal.pthread_sigmask(signal.SIG_BLOCK, signals)
         signal.signal(signal.SIGCHLD, lambda *_: None)  # what is ignored by default is not even waited for
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nor is what whoever started us ignores
         while not self.ending or self.pids:
             self._start_due()
             arrived = signal.sigtimedwait(signals, self._patience_s())
@@ -67,16 +68,10 @@ class Node:
         return max(0.0, min([1.0, *(at_s - now_s() for at_s in due)]))
 
     def _reap(self) -> None:
-        while True:
-            try:
-                pid, status = os.waitpid(-1, os.WNOHANG)
-            except ChildProcessError:
-                return
-            if pid == 0:
-                return
+        for pid, code in reap():
             for daemon in [name for name, known in self.pids.items() if known == pid]:
                 del self.pids[daemon]
-                self.start_s[daemon] = now_s() + (0.0 if os.waitstatus_to_exitcode(status) == 0 else AGAIN_S)
+                self.start_s[daemon] = now_s() + (0.0 if code == 0 else AGAIN_S)
 
     def _hear(self, number: int) -> None:
         if number == signal.SIGHUP and "lrm" in self.pids:

@@ -31,7 +31,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from hacore.devices.clock import now_s
-from hacore.devices.process_tree import Kill, become_subreaper, kill_descendants, kill_marked
+from hacore.devices.process_tree import Kill, become_subreaper, kill_descendants, kill_marked, reap
 from hacore.devices.unix_socket import Caller, Connection, Message, Server, serve
 from hacore.devices.watchdog.emulated import EmulatedWatchdog
 from hacore.runtime.machine import MARK, SITE_SIGNALS, Machine
@@ -174,16 +174,10 @@ class Site:
 
     def _reap(self) -> None:
         """Take note of the dead: inits, and orphans that fell to the site."""
-        while True:
-            try:
-                pid, status = os.waitpid(-1, os.WNOHANG)
-            except ChildProcessError:
-                return
-            if pid == 0:
-                return
+        for pid, code in reap():
             for machine in self._machines.values():
                 if machine.pid == pid:
-                    self._died(machine, os.waitstatus_to_exitcode(status))
+                    self._died(machine, code)
 
     def _died(self, machine: Machine, code: int) -> None:
         machine.pid = None

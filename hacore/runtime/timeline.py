@@ -51,4 +51,13 @@ class Timeline:
             text = file.read()
         whole = text[: text.rfind(b"\n") + 1]
         self._offsets[path] = self._offsets.get(path, 0) + len(whole)
-        return [json.loads(line) for line in whole.splitlines()]
+        return [line for text in whole.splitlines() if (line := _parsed(text))]
+
+
+def _parsed(line: bytes) -> dict[str, Any]:
+    """The line; nothing for what a killed writer has left half written."""
+    try:
+        parsed: dict[str, Any] = json.loads(line)
+    except ValueError:
+        return {}
+    return parsed

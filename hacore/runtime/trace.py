@@ -2,12 +2,13 @@
 
 Lines have ``t`` (CLOCK_BOOTTIME, seconds), ``node``, ``daemon``, and either ``row`` with ``from``, ``to`` and the
 ``facts`` that held, or ``say`` with what it is ``about``, or ``ask`` with the request's kind and fields, and its
-``answer``.
+``answer``. A line of a daemon that was killed meanwhile may be cut off, so readers pass over what is no JSON.
 """
 
 from __future__ import annotations
 
 import logging
+import os
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import Any
@@ -24,21 +25,31 @@ _encode = msgspec.json.Encoder().encode
 
 
 class Trace:
-    """Appends to ``path``, line by line; what is written is there when the process is killed."""
+    """Appends to ``path``, line by line; what is written is there when the process is killed. Threads may share it."""
 
     def __init__(self, path: Path, node: str, daemon: str) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self.about = {"node": node, "daemon": daemon}
+        _end_last_line(path)
         self._file = RotatingFileHandler(path, maxBytes=MOST_BYTES, backupCount=1, encoding="utf-8")
 
     def note(self, request: Request[Any], answer: object) -> None:
         """Write one line."""
         line = {"t": round(now_s(), 6), **self.about, **_told(request, answer)}
         text = _encode(line).decode()
-        self._file.emit(logging.LogRecord("trace", logging.INFO, "", 0, text, None, None))
+        self._file.handle(logging.LogRecord("trace", logging.INFO, "", 0, text, None, None))  # one thread at a time
 
     def close(self) -> None:
         self._file.close()
+
+
+def _end_last_line(path: Path) -> None:
+    """Whoever was killed in the midst of a line has left half of it. What comes next is not to be lost with it."""
+    with path.open("ab+") as file:
+        if file.tell() > 0:
+            file.seek(-1, os.SEEK_END)
+            if file.read(1) != b"\n":
+                file.write(b"\n")
 
 
 def _told(request: Request[Any], answer: object) -> dict[str, Any]:

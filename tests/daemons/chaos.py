@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from hacore.manager.commands import append
 from hacore.manager.documents import COMMANDS, MEMBERS, RESOURCES, SETTINGS, Commands, dump, parse
 from hacore.protocol.requests import Request, Transact
-from tests.daemons.world import BOOT_S, Process, Violation, World
+from tests.daemons.parts import BOOT_S, Process, Violation
+from tests.daemons.world import World
 
 KINDS = ("crm", "lrm", "mux")
 POLICIES = ("conditional", "freeze", "failover", "migrate")
@@ -172,7 +174,7 @@ class Chaos:
         duration_s = self.rng.choice([1.0, 4.0, 15.0]) * self.rng.random()
         for name in self.world.nodes:
             self.world.cut(name)
-            self.world.after(duration_s, lambda name=name: self.world.heal(name))  # type: ignore[misc]
+            self.world.after(duration_s, partial(self.world.heal, name))
 
     def _power(self) -> None:
         name = self._node()
@@ -225,7 +227,7 @@ class Chaos:
 
     def _configure(self) -> None:
         """Add a service, or remove one that is stopped (what is removed while it may run is nobody's business)."""
-        sid = self.rng.choice(["vm:8", "ct:9"])
+        sid = self.rng.choice(["ct:8", "ct:9"])
         if sid not in self.operator.resources:
             if not self.operator.where(sid) and not self.operator.state(sid):
                 self.operator.add(sid, self._node(), max_restart=self.rng.randint(0, 2))

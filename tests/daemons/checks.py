@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING, Any
 from hacore.manager.documents import STATUS
 from hacore.protocol.locks import FENCING, MANAGER_LOCK, Lock
 from hacore.protocol.requests import JSON, Job, Outcome
-from tests.daemons.world import Violation
+from tests.daemons.parts import Node, Process, Violation
 
 if TYPE_CHECKING:
-    from tests.daemons.world import Node, Process, World
+    from tests.daemons.world import World
 
 EXCUSED_S = 30.0
 """For so long after a disturbance a reset may follow from it."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hacore.protocol.locks import Lock
 from hacore.protocol.requests import (
+    Accepted,
     Clock,
     CloseHardware,
     CloseWatchdog,
@@ -31,7 +32,10 @@ from hacore.protocol.requests import (
     Stop,
     Transact,
 )
-from tests.daemons.world import ACCEPTED, BOOT_S, CUT, NO_ANSWER, Call, Client, Node, Process, World
+from tests.daemons.parts import BOOT_S, CUT, NO_ANSWER, Call, Client, Node, Process
+
+if TYPE_CHECKING:
+    from tests.daemons.world import World
 
 WAIT = (True, None)
 """The answer comes later, by an event."""
@@ -114,7 +118,8 @@ class Devices:
 
         self.world.go_on(call.process, then)
 
-    def _trip_s(self) -> float:
+    def trip_s(self) -> float:
+        """How long a message to or from the store takes."""
         rng = self.world.rng
         if self.world.slow and rng.random() < self.world.slow:
             return rng.uniform(0, 0.4) * self.world.timing.call_timeout_s
@@ -129,9 +134,9 @@ class Devices:
         def read() -> None:
             if not node.cut:
                 seen = self.world.store.read(request.prefixes)
-                self.world.after(self._trip_s(), lambda: None if node.cut else self._arrive(call, seen))
+                self.world.after(self.trip_s(), lambda: None if node.cut else self._arrive(call, seen))
 
-        self.world.after(self._trip_s(), read)
+        self.world.after(self.trip_s(), read)
         return WAIT
 
     def _transact(self, process: Process, request: Transact) -> tuple[bool, Any]:
@@ -139,18 +144,21 @@ class Devices:
         call = self._call(process, CUT, lambda: world.disturb(node))
         token = Lock.of(process.machine.lock)
 
-        def write(late: bool) -> None:
-            if late and (node.cut or node.boot != boot or not node.powered):
+        def write(late: bool, *, travels: bool = True) -> None:
+            if late and travels and (node.cut or node.boot != boot or not node.powered):
                 return
-            if node.cut and world.rng.random() < 0.5:
+            if not late and node.cut and world.rng.random() < 0.5:
                 return
             answer = world.commit(process, request, token)
             if late:
                 world.note(process, f"LATE: {sorted(request.writes)} -> {answer}")
-            world.after(self._trip_s(), lambda: None if node.cut else self._arrive(call, answer))
+            world.after(self.trip_s(), lambda: None if node.cut else self._arrive(call, answer))
 
-        if not node.cut:
-            world.after(self._trip_s(), lambda: write(False))
+        held_up_s = world.hold_up(process, request)
+        if held_up_s:
+            world.after(held_up_s, lambda: write(True, travels=False))
+        elif not node.cut:
+            world.after(self.trip_s(), lambda: write(False))
         elif world.rng.random() < world.late:
             world.after(world.rng.uniform(0, 10), lambda: write(True))
         return WAIT
@@ -174,13 +182,15 @@ class Devices:
             process.client = None
             return False, Refused("not open, or the multiplexer died")
 
-        def withdraw() -> None:
+        def hang_up() -> None:
+            """A client that has waited in vain for an open says close; after a close it hangs up in any case."""
             if verb == "open" and process.client is client:
                 self._post(client.mux, Message(client.number, "close"))
+            if verb != "keepalive" and process.client is client:
                 self._drop(process)
 
-        call = self._call(process, NO_ANSWER, withdraw)
-        client.unanswered.append(call)
+        call = self._call(process, NO_ANSWER, hang_up)
+        client.unanswered.append((call, verb))
         self._post(client.mux, Message(client.number, verb, deadline_s))
         return WAIT
 
@@ -207,22 +217,19 @@ class Devices:
         lrm = mux.node.daemons.get("lrm")
         client = lrm.client if lrm else None
         if lrm and client and client.number == request.client and client.unanswered:
-            call = client.unanswered.popleft()
-            self.world.after(self.world.rng.uniform(0, 0.002), lambda: self._replied(lrm, client, call, request.answer))
+            call, verb = client.unanswered.popleft()
+            self.world.after(
+                self.world.rng.uniform(0, 0.002), lambda: self._replied(lrm, client, call, verb, request.answer)
+            )
         return False, None
 
-    def _replied(self, lrm: Process, client: Client, call: Call, answer: Any) -> None:
+    def _replied(self, lrm: Process, client: Client, call: Call, verb: str, answer: Accepted | Refused) -> None:
+        """A refused open and an accepted close end the connection."""
         if call.over or not lrm.alive:
             return
-        opened = lrm.client is client and answer is not None
-        self._arrive(call, answer)
-        if opened and call.arrived and self._hangs_up(client, answer):
+        if lrm.client is client and verb == ("close" if isinstance(answer, Accepted) else "open"):
             self._drop(lrm)
-
-    def _hangs_up(self, client: Client, answer: Any) -> bool:
-        """A refused open and an accepted close end the connection."""
-        mux: Any = client.mux.machine
-        return client.number not in mux.deadlines
+        self._arrive(call, answer)
 
     def _drop(self, process: Process) -> None:
         client, process.client = process.client, None
@@ -237,7 +244,7 @@ class Devices:
             lrm = process.node.daemons.get("lrm")
             if lrm and lrm.client and lrm.client.mux is process:
                 calls, lrm.client = list(lrm.client.unanswered), None
-                for call in calls:
+                for call, _ in calls:
                     self._arrive(call, Refused("the multiplexer died"))
 
     # ---------------------------------------------------------------------------------------------------- hardware
@@ -319,6 +326,8 @@ class Devices:
 
         def move() -> bool:
             reachable = target.powered and target.boot == boot and not target.cut and not process.node.cut
+            if self.world.careful_arrivals and not target.armed:
+                return False
             if not reachable or request.sid in self.world.stuck or request.sid not in process.node.running:
                 return False
             self.world.note(process, f"MOVES {request.sid} to {target.name}")

@@ -17,141 +17,26 @@ from __future__ import annotations
 import heapq
 import random
 from collections import deque
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from hacore.daemons.crm import Crm
 from hacore.daemons.lrm import Lrm
 from hacore.daemons.watchdog_mux import WatchdogMux
 from hacore.daemons.worker import Worker
-from hacore.protocol.requests import (
-    ABSENT,
-    JSON,
-    Accepted,
-    Asking,
-    Committed,
-    Conflict,
-    Document,
-    Job,
-    Message,
-    Outcome,
-    Refused,
-    Request,
-    Sleep,
-    Snapshot,
-    Transact,
-    Unavailable,
-)
+from hacore.protocol.locks import MANAGER_LOCK
+from hacore.protocol.requests import Committed, Conflict, Job, Request, Sleep, Transact
 from hacore.protocol.timing import Timing
+from tests.daemons.checks import Checks
+from tests.daemons.devices import Devices
+from tests.daemons.parts import BOOT_S, Node, Process, Store
 
 AGAIN_S = 1.0
 """A daemon that was killed is started again after this time."""
-BOOT_S = 2.0
+PATIENCE_S = 60.0
+"""An operator waits this long for a node to go down, then pulls the plug."""
 TRACE_LENGTH = 600
-
-
-class Violation(AssertionError):  # noqa: N818 - it says what is the case
-    """A property does not hold; ``name`` is the property's."""
-
-    def __init__(self, name: str, text: str) -> None:
-        super().__init__(f"{name}: {text}")
-        self.name = name
-
-
-class Store:
-    """Linearizable documents with revisions, and a compare-and-set transaction over several of them."""
-
-    def __init__(self) -> None:
-        self.documents: dict[str, Document] = {}
-        self.revision = 0
-
-    def __getitem__(self, key: str) -> Document:
-        return self.documents.get(key, ABSENT)
-
-    def read(self, prefixes: tuple[str, ...]) -> Snapshot:
-        return Snapshot({k: d for k, d in self.documents.items() if k.startswith(prefixes)}, self.revision)
-
-    def transact(self, checks: Mapping[str, int], writes: Mapping[str, JSON]) -> Committed | Conflict:
-        for key, revision in checks.items():
-            if self[key].revision != revision:
-                return Conflict(key)
-        self.revision += 1
-        self.documents.update({key: Document(value, self.revision) for key, value in writes.items()})
-        return Committed(self.revision)
-
-
-@dataclass(eq=False)
-class Process:
-    """A daemon or a worker. Workers are threads of their LRM: paused and killed with it."""
-
-    number: int
-    kind: str
-    node: Node
-    machine: Any
-    parent: Process | None = None
-    generator: Asking[Any] | None = None
-    alive: bool = True
-    paused: bool = False
-    stash: Callable[[], None] | None = None
-    """What comes next, once it is not paused any more."""
-    asleep: Sleep | None = None
-    asked: set[str] = field(default_factory=set)
-    ended: list[Outcome] = field(default_factory=list)
-    """An LRM's workers that have ended, not yet reaped."""
-    client: Client | None = None
-    messages: deque[Message] = field(default_factory=deque)
-    receiving: int = 0
-    """A multiplexer that waits for a message: the number of this waiting, else 0."""
-
-    @property
-    def root(self) -> Process:
-        return self.parent or self
-
-    def __str__(self) -> str:
-        return f"{self.node.name}/{self.kind}#{self.number}"
-
-
-@dataclass(eq=False)
-class Client:
-    """A connection to a multiplexer, seen from the LRM: as hacore.devices.watchdog.client does it."""
-
-    number: int
-    mux: Process
-    owner: Process
-    unanswered: deque[Call] = field(default_factory=deque)
-
-
-@dataclass(eq=False)
-class Call:
-    """Something asked of the store or the multiplexer; ``answer`` is what counts if nothing better comes in time."""
-
-    process: Process
-    answer: Any
-    on_timeout: Callable[[], None] = lambda: None
-    arrived: bool = False
-    over: bool = False
-
-
-@dataclass(eq=False)
-class Node:
-    name: str
-    powered: bool = False
-    cut: bool = False
-    boot: int = 0
-    rate: float = 1.0
-    offset_s: float = 0.0
-    armed: bool = False
-    """The hardware watchdog runs."""
-    opened_by: Process | None = None
-    fed_s: float = 0.0
-    """When (real time) the hardware was last fed."""
-    running: set[str] = field(default_factory=set)
-    daemons: dict[str, Process] = field(default_factory=dict)
-    workers: list[Process] = field(default_factory=list)
-    ending: str = ""
-    disturbed_s: float = 0.0
-    """Until when (real time) it was last paused, cut, killed, or anything else that excuses a reset."""
 
 
 class World:
@@ -160,6 +45,7 @@ class World:
     def __init__(
         self,
         seed: int,
+        *,
         nodes: int = 3,
         timing: Timing | None = None,
         crm: type[Crm] = Crm,
@@ -167,9 +53,6 @@ class World:
         mux: type[WatchdogMux] = WatchdogMux,
         worker: type[Worker] = Worker,
     ) -> None:
-        from tests.daemons.checks import Checks  # noqa: PLC0415 - each knows the other
-        from tests.daemons.devices import Devices  # noqa: PLC0415
-
         self.rng = random.Random(seed)
         self.seed, self.timing = seed, timing or Timing()
         self.kinds: dict[str, Callable[[str], Any]] = {
@@ -183,11 +66,15 @@ class World:
         self.nodes = {f"n{i}": Node(f"n{i}") for i in range(1, nodes + 1)}
         self.trace: deque[tuple[float, str, str]] = deque(maxlen=TRACE_LENGTH)
         self.interfere: Callable[[Process, Request[Any]], None] = lambda _, __: None
+        self.hold_up: Callable[[Process, Transact], float] = lambda _, __: 0.0
+        """For how long a transaction is held up on its way: it happens, but nobody hears of it in time."""
         self.latency_s = 0.004
         self.slow = 0.0
         """How probable it is that a call takes up to 0.8 of its time-out."""
         self.late = 0.3
         """How probable it is that a transaction sent into a cut happens after all, later."""
+        self.careful_arrivals = False
+        """Whether a live migration fails unless the target's hardware watchdog is armed: see test_known_problems."""
         self.failing: set[str] = set()
         """Services whose start fails."""
         self.stuck: set[str] = set()
@@ -279,7 +166,7 @@ class World:
         for each in [process, *(worker for worker in process.node.workers if worker.parent is process)]:
             then, each.stash = each.stash, None
             if then:
-                self.after(0.0, lambda each=each, then=then: self.go_on(each, then))  # type: ignore[misc]
+                self.after(0.0, partial(self.go_on, each, then))
 
     def kill(self, process: Process) -> None:
         """SIGKILL. Its init starts it again."""
@@ -288,13 +175,20 @@ class World:
         self.note(process, "KILLED")
         self.disturb(process.node)
         self._gone(process)
+        self._start_again(process, AGAIN_S)
+
+    def _start_again(self, process: Process, delay_s: float) -> None:
+        """Its init starts it again, unless the node is going down."""
         node, boot = process.node, process.node.boot
 
         def again() -> None:
             if node.powered and node.boot == boot and not node.ending:
                 self.start(node, process.kind)
 
-        self.after(AGAIN_S, again)
+        if node.ending:
+            self._end_next(node)
+        else:
+            self.after(delay_s, again)
 
     def _gone(self, process: Process) -> None:
         """A process has ended, in whatever way: its workers and connections with it."""
@@ -320,8 +214,14 @@ class World:
         node = self.nodes[name]
         if node.powered and not node.ending:
             self.note(name, how)
-            node.ending = how
+            node.ending, boot = how, node.boot
             self._end_next(node)
+
+            def pull_the_plug() -> None:
+                if node.boot == boot:
+                    self.power_off(name, "does not go down")
+
+            self.after(PATIENCE_S, pull_the_plug)
 
     def _end_next(self, node: Node) -> None:
         for kind in ("lrm", "crm"):
@@ -329,7 +229,7 @@ class World:
                 self.ask(node, kind, node.ending)
                 return
         mux = node.daemons.get("mux")
-        if mux and mux.machine.state == "closed":
+        if mux is None or mux.machine.state == "closed":
             how = node.ending
             self.power_off(node.name, how)
             if how == "reboot":
@@ -382,7 +282,7 @@ class World:
             if not process.alive or not process.root.alive:
                 return
             if process.root.paused:
-                process.stash = lambda request=request: self._take(process, request)  # type: ignore[misc]
+                process.stash = partial(self._take, process, request)
                 return
             waiting, answer = self.devices.take(process, request)
             if waiting:
@@ -407,16 +307,7 @@ class World:
         elif value is None:
             self.note(process, "exits")
             self._gone(process)
-            node, boot = process.node, process.node.boot
-            if node.ending:
-                self._end_next(node)
-                return
-
-            def again() -> None:
-                if node.powered and node.boot == boot and not node.ending:
-                    self.start(node, process.kind)
-
-            self.after(self.rng.uniform(0.1, 5.0), again)
+            self._start_again(process, self.rng.uniform(0.1, 5.0))
         else:
             self._sleep(process, value)
 
@@ -444,17 +335,13 @@ class World:
 
     def commit(self, process: Process | None, request: Transact, token: Any = None) -> Committed | Conflict:
         """The moment at which a transaction happens. ``process`` None: an operator's."""
-        before = self.store["lock/manager"].value
+        before = self.store[MANAGER_LOCK].value
         answer = self.store.transact(request.checks, request.writes)
         if isinstance(answer, Committed):
             self.checks.committed(process, request.writes, before, token)
             for node in self.nodes.values():
                 for each in node.daemons.values():
-                    if each.asleep and not node.cut and any(k.startswith(each.asleep.wake_on) for k in request.writes):
+                    sleep = each.asleep
+                    if sleep and not node.cut and any(key.startswith(sleep.wake_on) for key in request.writes):
                         self.wake(each)
         return answer
-
-
-ACCEPTED = Accepted()
-CUT = Unavailable("no answer in time")
-NO_ANSWER = Refused("the multiplexer does not answer in time")

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from hacore.devices.resources import ResourceError, process, procfs
+from hacore.devices import proc
+from hacore.devices.resources import ResourceError, find, process
 from hacore.devices.resources.process import ProcessResource
 
 SID = "proc:web"
@@ -287,7 +288,7 @@ def test_it_outlives_its_starter_and_is_stopped_by_another(resource: ProcessReso
     (daemon,) = marked(resource)
     assert resource.probe(SID, {})
     assert ended(in_child(lambda: resource.stop(SID, {}, 5))) == 0
-    assert procfs.look(daemon) is None
+    assert find.look(daemon) is None
     assert not resource.probe(SID, {})
 
 
@@ -366,7 +367,7 @@ def test_a_starter_frozen_before_the_spawn_counts_as_running(resource: ProcessRe
         patch.setattr(process, "KILL_WAIT_S", 0.0)
         with pytest.raises(ResourceError, match="another start or stop has not ended"):
             resource.stop(SID, {}, 0)
-    assert procfs.look(starter)
+    assert find.look(starter)
     os.kill(starter, signal.SIGCONT)
     assert ended(starter) == 0
     assert not resource.probe(SID, {})
@@ -379,10 +380,10 @@ def test_a_service_with_a_hidden_holder_is_not_called_stopped(
     resource.start(SID, CONFIG)
     with monkeypatch.context() as patch:
         patch.setattr(process, "KILL_WAIT_S", 0.1)
-        patch.setattr(procfs, "send", lambda *_: None)
+        patch.setattr(proc, "send", lambda *_: None)
         with pytest.raises(ResourceError, match=r"processes outlive SIGKILL on node1: \d+"):
             resource.stop(SID, {}, 0)
-        patch.setattr(procfs, "living", dict)
+        patch.setattr(find, "living", dict)
         with pytest.raises(ResourceError, match="cannot be seen"):
             resource.stop(SID, {}, 0)
     assert resource.probe(SID, {})
@@ -395,6 +396,6 @@ def test_what_cannot_be_looked_at_is_not_called_stopped(
         raise OSError(24, "Too many open files")
 
     with monkeypatch.context() as patch:
-        patch.setattr(procfs, "living", full)
+        patch.setattr(find, "living", full)
         with pytest.raises(ResourceError, match=r"^proc:web: .*Too many open files"):
             resource.probe(SID, {})

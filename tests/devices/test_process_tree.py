@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from hacore.devices import process_tree
-from hacore.devices.process_tree import Kill, Process, descendants, kill_descendants, kill_marked, kill_tree
+from hacore.devices.proc import Process, look
+from hacore.devices.process_tree import Kill, descendants, kill_descendants, kill_marked, kill_tree
 
 ROOT = Path(__file__).parents[2]
 MARK = "HACORE_TEST_TREE"
@@ -182,19 +183,19 @@ def test_all_are_stopped_before_the_first_is_killed(start: Start, tmp_path: Path
 
 def test_a_pid_that_another_process_has_now_is_left_alone(start: Start) -> None:
     bystander = start("import time; time.sleep(600)")
-    stat = process_tree._stat(bystander.pid)
+    stat = look(bystander.pid)
     assert stat is not None
-    earlier = Process(bystander.pid, stat.start - 1)
+    earlier = Process(bystander.pid, stat.started - 1)
     kill = Kill(lambda: {earlier}, earlier)
     assert kill.step()
-    assert process_tree._stat(bystander.pid) is not None
+    assert look(bystander.pid) is not None
     assert bystander.poll() is None
 
 
 def test_what_cannot_be_killed_is_reported(start: Start, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     root = start(SUBREAPER + DOUBLE_FORK)
     eventually(lambda: len(descendants(root.pid)) == 2)
-    monkeypatch.setattr(process_tree, "_send", lambda *_: None)
+    monkeypatch.setattr(process_tree, "send", lambda *_: None)
     with pytest.raises(TimeoutError, match="cannot be killed"):
         kill_tree(root.pid, timeout_s=0.05)
     assert len(marked(tmp_path)) == 3

@@ -165,6 +165,23 @@ def _may_let_go(row: Row) -> bool:
     return idle or (needs(row, lrm.QUIET, lrm.ALL_STOPPED) and forbids(row, lrm.WORKERS))
 
 
+def leaves_while_it_says_active(table: Table) -> Problems:
+    """Rows that let go of frozen services although mode active is published: the master may thaw them at any time."""
+    published = {fact: fact == lrm.MODE_ACTIVE for fact in lrm.MODES}
+    settled = published | {lrm.FROZEN_SERVICES: True, lrm.QUIET: True, lrm.WORKERS: False, lrm.FENCE_REQUESTED: False}
+    closing = {row.state for row in table.rows if lrm.CLOSE_WATCHDOG in row.do}
+    wrong = set()
+    for state in {row.state for row in table.rows if row.target in closing and lrm.QUIET in {*row.guard.facts()}}:
+        free = [fact for fact in table.facts_of(state) if fact not in settled]
+        for values in product((False, True), repeat=len(free)):
+            case = {fact: False for guard in table.assuming for fact in guard.facts()}
+            case |= settled | dict(zip(free, values, strict=True))
+            if all(guard.holds(case.__getitem__) for guard in table.assuming):
+                row = table.step(state, case.__getitem__)
+                wrong |= {row.id} if row.target in closing else set()
+    return sorted(wrong)
+
+
 def releases_before_it_closes(table: Table) -> Problems:
     """Rows that free the lock while the watchdog still runs: it would reset a node that did as it should."""
     return [

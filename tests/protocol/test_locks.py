@@ -125,6 +125,16 @@ def test_a_document_has_stood_still_for_as_long_as_its_last_revision_was_seen(re
         assert watch.unchanged_s(KEY, now_s) == now_s - since_s
 
 
+def test_only_what_was_seen_to_change_has_changed_lately() -> None:
+    found = seen((3, 100.0), (3, 101.0))
+    assert not found.changed_within(KEY, 5.0, 101.0)
+    changed_since = seen((3, 100.0), (4, 101.0))
+    assert changed_since.changed_within(KEY, 5.0, 105.9)
+    assert not changed_since.changed_within(KEY, 5.0, 106.0)
+    assert seen((0, 100.0), (1, 101.0)).changed_within(KEY, 5.0, 101.0)
+    assert not Watch().changed_within(KEY, 5.0, 0.0)
+
+
 @pytest.mark.parametrize(
     ("theirs_s", "mine_s", "after_s", "is_expired"),
     [

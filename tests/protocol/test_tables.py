@@ -23,6 +23,7 @@ from tests.protocol.promises import (
     fences_without_mark,
     has_two_effects,
     is_never_reached,
+    leaves_while_it_says_active,
     masters_after_an_unconfirmed_renewal,
     releases_before_it_closes,
     says_active_elsewhere,
@@ -76,6 +77,10 @@ PROMISES: list[tuple[Callable[[Table], Problems], Table]] = [
 )
 def test_a_promise_is_kept(promise: Callable[[Table], Problems], table: Table) -> None:
     assert promise(table) == []
+
+
+def test_an_lrm_does_not_leave_frozen_services_that_may_be_thawed() -> None:
+    assert leaves_while_it_says_active(LRM) == []
 
 
 def test_a_row_id_means_one_row_in_all_tables() -> None:
@@ -155,6 +160,12 @@ BROKEN: list[tuple[Callable[[Table], Problems], Table, str]] = [
     (closes_without_reason, broken(LRM, "lrm.active.idle", guard=~lrm.LEAVING), "lrm.active.idle"),
     (closes_without_reason, broken(LRM, "lrm.lost.refused", do=(lrm.CLOSE_WATCHDOG,)), "lrm.lost.ask"),
     (closes_without_reason, broken(LRM, "lrm.lost.retry", target="lost.leaving"), "lrm.lost.retry"),
+    (
+        leaves_while_it_says_active,
+        broken(LRM, "lrm.active.say_restart", guard=lrm.MODE_RESTART),
+        "lrm.active.leave_frozen",
+    ),
+    (leaves_while_it_says_active, broken(LRM, "lrm.active.say_disarm", guard=lrm.MODE_DISARM), "lrm.active.disarm"),
     (releases_before_it_closes, broken(LRM, "lrm.active.disarm", target="active.releasing"), "lrm.active.release"),
     (takes_the_lock_unconditionally, broken(LRM, "lrm.lost.ask", given=(lrm.LOCK_AVAILABLE,)), "lrm.lost.ask"),
     (takes_the_lock_unconditionally, broken(LRM, "lrm.active.exit", given=()), "lrm.active.exit"),
@@ -189,7 +200,7 @@ def test_a_broken_promise_is_found(promise: Callable[[Table], Problems], table: 
 
 
 def test_each_promise_is_shown_to_be_able_to_fail() -> None:
-    assert {promise for promise, _ in PROMISES} == {promise for promise, _, _ in BROKEN}
+    assert {promise for promise, _ in PROMISES} | {leaves_while_it_says_active} == {promise for promise, _, _ in BROKEN}
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from hacore.cli.demo import TIMING
 from hacore.devices.clock import now_s
 from hacore.devices.store.sqlite import SqliteStore
 from hacore.manager.documents import lrm_of, resources_of
-from hacore.runtime.cluster import store_path
+from hacore.runtime.cluster import create, read_members, read_settings, store_path
 from hacore.runtime.demo import SERVICES
 from tests.runtime.cluster import PATIENT_S, Event, LocalCluster, hacore
 
@@ -86,7 +87,10 @@ def test_services_run_elsewhere_after_a_power_loss(steady: LocalCluster) -> None
     assert steady.machines()[node]["power"] == "off"
     assert steady.master().owner != node
     steady.done("power", node, "on")
+    steady.wait_for("the node to boot", lambda: steady.machines()[node]["pid"])
+    os.kill(steady.machines()[node]["pid"], signal.SIGHUP)  # restart-lrm, before there is any LRM: does no harm
     steady.wait_for("the node to return", steady.settled)
+    assert steady.events("node_died") == []
 
 
 def test_a_killed_service_is_restarted_on_its_node(steady: LocalCluster) -> None:
@@ -307,6 +311,15 @@ def test_a_directory_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
 
 def test_a_node_that_is_no_member_is_refused(steady: LocalCluster) -> None:
     refuses(steady.hacore("node", "node9"), "node9 is no node of this cluster: node1, node2, node3")
+
+
+def test_a_cluster_that_was_half_made_is_made(tmp_path: Path) -> None:
+    """Its maker was killed between the store and what belongs into it."""
+    SqliteStore.create(store_path(tmp_path))
+    create(tmp_path, ["node1", "node2"], TIMING)
+    create(tmp_path, ["node3"], {})
+    assert read_members(tmp_path) == ["node1", "node2"]
+    assert read_settings(tmp_path).timing == TIMING
 
 
 def test_unsafe_timing_makes_no_cluster(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from hacore import witness
 from hacore.cli import main
 from hacore.runtime import demo
 from hacore.runtime.demo import NODES, SERVICES, Demo, Fault
-from tests.runtime.cluster import PATIENT_S, ROOT, Event, processes
+from tests.runtime.cluster import PATIENT_S, ROOT, Event, sweep
 
 ACTORS = {"hardware", "witness", *(f"{node}/{daemon}" for node in NODES for daemon in ("watchdog", "crm", "lrm"))}
 
@@ -24,7 +24,7 @@ def directory(tmp_path: Path) -> Iterator[Path]:
     """Where a demonstration may run; nothing of it runs afterwards."""
     directory = tmp_path / "demo"
     yield directory
-    assert processes(directory) == []
+    assert sweep(directory) == []
 
 
 def start(directory: Path) -> subprocess.Popen[str]:
@@ -73,7 +73,7 @@ def test_the_demonstration_keeps_its_promises(directory: Path) -> None:
 def test_it_keeps_them_every_time(tmp_path: Path) -> None:
     for number in range(20):
         keeps_its_promises(tmp_path / str(number))
-        assert processes(tmp_path / str(number)) == []
+        assert sweep(tmp_path / str(number)) == []
 
 
 class Intruded(Demo):

@@ -59,6 +59,12 @@ class Chaos:
                     self.paused[pid] = time.monotonic() + self.random.uniform(0, 6)
                 print(f"{time.clock_gettime(time.CLOCK_BOOTTIME):.3f} {number.name} {what} {pid}")
 
+    def operate(self, *words: str) -> None:
+        """A command, which may well be refused."""
+        answer = self.cluster.hacore(*words)
+        print(*words, answer.stdout, answer.stderr, sep="; ", end="")
+        assert "Traceback" not in answer.stderr, answer.stderr
+
     def resume(self, now: float) -> None:
         """Let what was paused go on, if its time has come and it still lives."""
         for pid in [pid for pid, until in self.paused.items() if until <= now]:
@@ -77,10 +83,9 @@ class Chaos:
                 case "pause":
                     self.strike(signal.SIGSTOP)
                 case "restart":
-                    print(self.cluster.hacore("restart-lrm", self.random.choice(self.cluster.nodes)).stderr)
+                    self.operate("restart-lrm", self.random.choice(self.cluster.nodes))
                 case verb:
-                    sid, node = self.random.choice(sorted(SERVICES)), self.random.choice(self.cluster.nodes)
-                    print(self.cluster.hacore(verb, sid, node))
+                    self.operate(verb, self.random.choice(sorted(SERVICES)), self.random.choice(self.cluster.nodes))
             time.sleep(self.random.uniform(0, 2.0))
             self.resume(time.monotonic())
             assert self.cluster.seen("overlap") == [], self.cluster.story()
@@ -110,7 +115,11 @@ def test_random_kills(cluster: LocalCluster) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("deeds", [("kill",), ("kill", "pause"), ("kill", "pause", "restart", "migrate")])
+@pytest.mark.parametrize(
+    "deeds",
+    [("kill",), ("kill", "pause"), ("kill", "pause", "restart", "migrate")],
+    ids="-".join,
+)
 def test_random_harm_for_long(cluster: LocalCluster, deeds: tuple[str, ...]) -> None:
     chaos = Chaos(cluster)
     for _ in range(4):

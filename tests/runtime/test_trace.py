@@ -12,6 +12,7 @@ from hacore.protocol.requests import Say
 from hacore.protocol.table import Table
 from hacore.protocol.tables import TABLES
 from hacore.runtime import trace
+from hacore.runtime.timeline import Timeline
 from hacore.runtime.trace import Trace
 from tests.runtime.cluster import Event, LocalCluster
 
@@ -155,3 +156,25 @@ def test_threads_may_write_to_one_trace(
     for name in range(4):
         assert [line["about"]["number"] for line in lines if line["about"]["thread"] == name] == list(range(500))
     assert capfd.readouterr().err == ""
+
+
+def test_half_a_line_is_the_only_one_lost(tmp_path: Path) -> None:
+    """Its writer was killed in the midst of it."""
+    path = tmp_path / "crm.jsonl"
+    for number in range(2):
+        it = Trace(path, "node1", "crm")
+        note(it, number=number)
+        it.close()
+        with path.open("a") as file:
+            file.write('{"t": 1.0, "node": "no')
+    it = Trace(path, "node1", "crm")
+    note(it, number=2)
+    it.close()
+    whole, _, *rest = path.read_text().splitlines()
+    assert [json.loads(line)["about"]["number"] for line in (whole, rest[0], rest[-1])] == [0, 1, 2]
+    told: list[Event] = []
+    home = tmp_path / "nodes" / "node1" / "trace"
+    home.mkdir(parents=True)
+    path.rename(home / "crm.jsonl")
+    Timeline(tmp_path, tmp_path, told.append).show()
+    assert [moment["about"]["number"] for moment in told] == [0, 1, 2]

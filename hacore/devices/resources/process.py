@@ -32,7 +32,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import quote
 
-from hacore.devices.resources import launch, ofd, procfs
+from hacore.devices import proc
+from hacore.devices.proc import Process
+from hacore.devices.resources import find, launch, ofd
 from hacore.devices.resources.base import Config, ResourceError
 from hacore.devices.resources.settings import STOP_TIMEOUT_S, Settings, duration_s
 
@@ -209,16 +211,16 @@ class ProcessResource:
 
     # ----------------------------------------------------------------------------------------- processes and their end
 
-    def _at_sight(self, sid: str, processes: Collection[procfs.Process], *, holders: bool = True) -> set[int]:
-        found = procfs.carrying(processes, os.fsencode("=".join(self._marker(sid))))
-        return found | (procfs.holding(processes, self._file(sid, ".lock"), LIFE) if holders else set())
+    def _at_sight(self, sid: str, processes: Collection[Process], *, holders: bool = True) -> set[int]:
+        found = find.carrying(processes, os.fsencode("=".join(self._marker(sid))))
+        return found | (find.holding(processes, self._file(sid, ".lock"), LIFE) if holders else set())
 
-    def _members(self, sid: str, *, holders: bool) -> list[procfs.Process]:
+    def _members(self, sid: str, *, holders: bool) -> list[Process]:
         """All processes of the service; with ``holders``, also by who has the life lock.
 
         That is only for who has the door: without it, a starter may be among them, and it is not to be killed.
         """
-        table = procfs.living()
+        table = find.living()
         found = self._at_sight(sid, table.values(), holders=holders)
         pid, started = _main_process(self._file(sid, ".lock"))
         if pid in table and table[pid].started == started:
@@ -227,9 +229,9 @@ class ProcessResource:
         # service's is in the session of the main process, all of that session is the service's.
         if any(table[member].session == pid for member in found):
             found |= {process.pid for process in table.values() if process.session == pid}
-        return procfs.with_descendants(table, found)
+        return find.with_descendants(table, found)
 
-    def _remains(self, sid: str) -> list[procfs.Process] | None:
+    def _remains(self, sid: str) -> list[Process] | None:
         """The members, or None if nothing is left of the service, not even a lock held by who cannot be seen."""
         for _ in range(2):  # a process may have forked and ended while /proc was read
             if members := self._members(sid, holders=True):
@@ -242,8 +244,8 @@ class ProcessResource:
         deadline_s = _now() + timeout_s
         asked = self._remains(sid)
         for process in asked or ():
-            procfs.send(process, signal.SIGTERM)
-            procfs.send(process, signal.SIGCONT)
+            proc.send(process, signal.SIGTERM)
+            proc.send(process, signal.SIGCONT)
         left = asked
         while left is not None and _now() < deadline_s:
             _wait(left, deadline_s)
@@ -257,22 +259,22 @@ class ProcessResource:
                 raise ResourceError(f"{sid}: processes outlive SIGKILL on {self.node}: {who}")
             frozen = self._freeze(sid, left)
             for process in frozen:
-                procfs.send(process, signal.SIGKILL)
+                proc.send(process, signal.SIGKILL)
             _wait(frozen, min(give_up_s, _now() + 0.5))
 
-    def _freeze(self, sid: str, members: list[procfs.Process]) -> list[procfs.Process]:
+    def _freeze(self, sid: str, members: list[Process]) -> list[Process]:
         """Stop the members in their tracks, until there are no newcomers: one might fork between two looks."""
-        for process in procfs.newest_first():
+        for process in find.newest_first():
             # And one that hops from pid to pid is gone when all the others have been looked at: stop it on sight.
             if self._at_sight(sid, [process]):
-                procfs.send(process, signal.SIGSTOP)
-        frozen: set[procfs.Process] = set()
+                proc.send(process, signal.SIGSTOP)
+        frozen: set[Process] = set()
         for _ in range(20):
             fresh = set(members) - frozen
             if not fresh:
                 break
             for process in fresh:
-                procfs.send(process, signal.SIGSTOP)
+                proc.send(process, signal.SIGSTOP)
             frozen |= fresh
             members = self._members(sid, holders=True)
         return list(frozen)
@@ -339,13 +341,13 @@ def _main_process(path: Path) -> tuple[int, int]:
     return -1, -1
 
 
-def _wait(processes: list[procfs.Process], until_s: float) -> None:
+def _wait(processes: list[Process], until_s: float) -> None:
     """Until all of the processes have ended (a moment, if there are none), or ``until_s``."""
     pause_s = 0.002 if processes else 0.05
     while True:
         time.sleep(min(pause_s, max(0.0, until_s - _now())))
         _reap()
-        if _now() >= until_s or not any(procfs.alive(process) for process in processes):
+        if _now() >= until_s or not any(proc.alive(process) for process in processes):
             return
         pause_s = min(pause_s * 2, 0.05)
 

@@ -1,0 +1,205 @@
+"""Broken variants of the protocol, which the search must find out. Tables are data: most are substitutions of rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+from unittest.mock import patch
+
+from hacore.daemons.base import does, sees
+from hacore.daemons.crm import Crm
+from hacore.daemons.lrm import Lrm
+from hacore.daemons.watchdog_mux import WatchdogMux
+from hacore.protocol import crm, lrm, service, watchdog
+from hacore.protocol.requests import Accepted, Asking, Clock, KeepAlive, ask
+from hacore.protocol.table import ALWAYS, Fact, Row, Table
+from hacore.protocol.timing import Timing
+
+
+def substituted(table: Table, rows: Mapping[str, Row | None]) -> Table:
+    """The table with some rows replaced, or left out (None)."""
+    unknown = set(rows) - set(table.by_id)
+    if unknown:
+        raise ValueError(f"table {table.name} has no rows {', '.join(sorted(unknown))}")
+    changed = (rows.get(row.id, row) for row in table.rows)
+    return replace(table, rows=tuple(row for row in changed if row is not None))
+
+
+def without_given(table: Table, row_id: str, *facts: Fact) -> Row:
+    """A row whose effect the store no longer checks for these facts."""
+    row = table.by_id[row_id]
+    return replace(row, given=tuple(fact for fact in row.given if fact not in facts))
+
+
+class OwnMomentLrm(Lrm):
+    """The deadline counts from when the renewal was answered, not from when it was sent."""
+
+    table = lrm.LRM
+
+    @does(lrm.KEEP_ALIVE)
+    def _keep_alive(self) -> Asking[None]:
+        now_s = yield from ask(Clock())
+        answer = yield from ask(KeepAlive(now_s + self.timing.watchdog_s))
+        self.accepted = isinstance(answer, Accepted)
+
+
+class UnarmedLrm(Lrm):
+    """Takes the lock, but does not look whether the watchdog is armed."""
+
+    table = substituted(
+        lrm.LRM,
+        {
+            "lrm.wait.ask": replace(lrm.LRM.by_id["lrm.wait.ask"], guard=ALWAYS),
+            "lrm.wait.unarmed": None,
+            "lrm.active.guarded": replace(lrm.LRM.by_id["lrm.active.guarded"], guard=ALWAYS),
+            "lrm.active.too_late": None,
+        },
+    )
+
+
+class AnyFreezeLrm(Lrm):
+    """Takes any freeze for the answer to its request for release."""
+
+    table = lrm.LRM
+
+    @sees(lrm.QUIET)
+    def _quiet(self) -> bool:
+        return all(record.state in {"stopped", "freeze", "request_start"} for _, record in self.duty.records())
+
+
+class HastyLrm(Lrm):
+    """Leaves for a restart without waiting for the freeze."""
+
+    table = substituted(
+        lrm.LRM,
+        {
+            "lrm.active.leave_frozen": replace(
+                lrm.LRM.by_id["lrm.active.leave_frozen"], guard=lrm.RESTART_ASKED & ~lrm.WORKERS
+            )
+        },
+    )
+
+
+class HeedlessLrm(Lrm):
+    """Neither looks for the mark before it takes the lock, nor reads again before it starts what it once read."""
+
+    table = substituted(
+        lrm.LRM,
+        {"lrm.wait.ask": without_given(lrm.LRM, "lrm.wait.ask", lrm.NO_FENCE_MARK, lrm.LOCK_AVAILABLE)},
+    )
+
+    def look(self, facts: tuple[Fact, ...]) -> Asking[None]:
+        if self.state == "active.working" and self.quorate and self.work.ready:
+            return
+        yield from super().look(facts)
+
+
+class LingeringLrm(Lrm):
+    """Closes the watchdog when the store does not confirm the renewal, and waits with its services running."""
+
+    table = substituted(
+        lrm.LRM,
+        {
+            "lrm.active.unconfirmed": replace(
+                lrm.LRM.by_id["lrm.active.unconfirmed"], target="wait.resting", do=(lrm.CLOSE_WATCHDOG,)
+            )
+        },
+    )
+
+
+class TokenlessCrm(Crm):
+    """Writes without looking whether it is still master."""
+
+    table = substituted(
+        crm.CRM,
+        {"crm.master.write": without_given(crm.CRM, "crm.master.write", crm.TOKEN_CURRENT, crm.BASIS_CURRENT)},
+    )
+
+
+class BlindFencingCrm(Crm):
+    """Takes a node's lock as evidence although it may have been renewed since it was judged."""
+
+    table = substituted(
+        crm.CRM, {"crm.master.take": without_given(crm.CRM, "crm.master.take", crm.AGENT_LOCK_SEEN, crm.MARK_WRITTEN)}
+    )
+
+
+class FeedingMux(WatchdogMux):
+    """Feeds the hardware although a deadline has passed."""
+
+    table = substituted(watchdog.WATCHDOG, {"watchdog.armed.expire": None})
+
+
+class ForgivingMux(WatchdogMux):
+    """Lets a client move a deadline that has passed."""
+
+    table = substituted(
+        watchdog.WATCHDOG,
+        {
+            "watchdog.armed.expire": replace(
+                watchdog.WATCHDOG.by_id["watchdog.armed.expire"],
+                guard=~watchdog.ALL_AHEAD & ~watchdog.MESSAGE & watchdog.FEED_DUE,
+                target="armed",
+            )
+        },
+    )
+
+
+THAW_ON_ANY_MODE = substituted(
+    service.SERVICE,
+    {
+        "service.freeze.thaw": replace(
+            service.SERVICE.by_id["service.freeze.thaw"], guard=~service.DISARMING & service.WANT_STARTED
+        ),
+        "service.freeze.thaw_stop": replace(
+            service.SERVICE.by_id["service.freeze.thaw_stop"], guard=~service.DISARMING & ~service.LRM_ASKS_AGAIN
+        ),
+    },
+)
+RECOVER_WITHOUT_FENCE = substituted(
+    service.SERVICE,
+    {"service.fence.fenced": replace(service.SERVICE.by_id["service.fence.fenced"], guard=service.NODE_LOST)},
+)
+
+
+def short_lock() -> Timing:
+    """A lock that outlives the watchdog, but not the hardware's time-out."""
+    timing = Timing()
+    object.__setattr__(timing, "lock_ttl_s", timing.watchdog_s * 0.9)
+    return timing
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A broken protocol; ``names`` are the properties of which one must fail within ``seeds`` seeds."""
+
+    name: str
+    names: frozenset[str]
+    seeds: int
+    kinds: Callable[[], dict[str, Any]] = dict
+    service_table: Table = service.SERVICE
+
+    @contextmanager
+    def installed(self) -> Iterator[dict[str, Any]]:
+        with patch("hacore.manager.services.SERVICE", self.service_table):
+            yield self.kinds()
+
+
+UNSAFE = frozenset({"SingleOwner", "FenceBeforeRecover", "Guarded", "GuardedTouch"})
+VARIANTS = (
+    Variant("deadline from its own moment", UNSAFE, 200, lambda: {"lrm": OwnMomentLrm}),
+    Variant("lock shorter than the inequality", UNSAFE, 200, lambda: {"timing": short_lock()}),
+    Variant("start without a watchdog", UNSAFE, 200, lambda: {"lrm": UnarmedLrm}),
+    Variant("any freeze counts", UNSAFE, 200, lambda: {"lrm": AnyFreezeLrm}),
+    Variant("leave without a freeze", UNSAFE, 200, lambda: {"lrm": HastyLrm}),
+    Variant("neither mark nor second look", UNSAFE, 200, lambda: {"lrm": HeedlessLrm}),
+    Variant("let go when unconfirmed", UNSAFE, 200, lambda: {"lrm": LingeringLrm}),
+    Variant("write without token", frozenset({"OneMaster"}), 200, lambda: {"crm": TokenlessCrm}),
+    Variant("fence what was renewed", UNSAFE, 200, lambda: {"crm": BlindFencingCrm}),
+    Variant("feed after the deadline", UNSAFE, 200, lambda: {"mux": FeedingMux}),
+    Variant("forgive a passed deadline", UNSAFE, 200, lambda: {"mux": ForgivingMux}),
+    Variant("thaw on any mode", UNSAFE, 200, service_table=THAW_ON_ANY_MODE),
+    Variant("recover without fence", UNSAFE, 200, service_table=RECOVER_WITHOUT_FENCE),
+)
