@@ -91,9 +91,9 @@ class HeedlessLrm(Lrm):
     )
 
     def look(self, facts: tuple[Fact, ...]) -> Asking[None]:
-        if self.state == "active.working" and self.quorate and self.work.ready:
-            return
-        yield from super().look(facts)
+        known = self.work.ready
+        if self.state != "active.working" or not known or known.sid in self.work.running:
+            yield from super().look(facts)
 
 
 class LingeringLrm(Lrm):
