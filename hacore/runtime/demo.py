@@ -81,23 +81,39 @@ class Demo:
         """The master's node, so that a new master has to be found as well."""
         node = Lock.of(self._read()[MANAGER_LOCK]).owner
         self._title(f"1. kill: SIGKILL to every daemon of {node}, the master's node")
-        return self._failover("kill", node, [(pid, signal.SIGKILL) for pid in self._daemons(node)])
+
+        def kill() -> None:
+            for pid in self._daemons(node):
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+
+        return self._failover("kill", node, kill)
 
     def _freeze(self) -> Fault:
         node = self._node_with_services()
         self._title(f"2. freeze: SIGSTOP to the LRM of {node}")
-        return self._failover("freeze", node, [(pid, signal.SIGSTOP) for pid in self._daemons(node, "lrm")])
+        return self._failover("freeze", node, lambda: self._stop_outside_transactions(self._daemons(node, "lrm")[0]))
 
-    def _failover(self, name: str, node: str, signals: list[tuple[int, signal.Signals]]) -> Fault:
-        lost = [sid for sid, (where, _) in witness.running(self.witness).items() if where == node]
-        promise = f"{len(lost)} service(s) of {node} run elsewhere"
+    def _stop_outside_transactions(self, pid: int) -> None:
+        """Stopped inside one, a process stops every writer of an SQLite store: that would be another fault."""
+        store = SqliteStore(store_path(self.directory), 0.3)
+        os.kill(pid, signal.SIGSTOP)
+        while isinstance(store.transact({}, {"demo": now_s()}), Unavailable):
+            os.kill(pid, signal.SIGCONT)
+            time.sleep(0.1)
+            os.kill(pid, signal.SIGSTOP)
+        store.close()
+
+    def _failover(self, name: str, node: str, fail: Callable[[], None]) -> Fault:
+        before = witness.running(self.witness)
+        others = {sid: at for sid, at in before.items() if at[0] != node}
         began_s = now_s()
-        for pid, number in signals:
-            with suppress(ProcessLookupError):
-                os.kill(pid, number)
+        fail()
         ok = self._wait_for(lambda: self._run_outside(node) and self._settled())
         ups = [event["t"] for event in witness.read(self.witness) if event["event"] == "up" and event["t"] > began_s]
-        return Fault(name, promise, ok, max(ups, default=now_s()) - began_s)
+        untouched = others.items() <= witness.running(self.witness).items()
+        promise = f"{len(before) - len(others)} service(s) of {node} run elsewhere, {len(others)} other(s) untouched"
+        return Fault(name, promise, ok and untouched, max(ups, default=now_s()) - began_s)
 
     def _update(self) -> Fault:
         self._wait("a node that is back", lambda: len(self._guarded()) > 0)
@@ -150,7 +166,7 @@ class Demo:
         """The pids of a node's daemons, looked up from outside."""
         init = site_call(self.directory, {"do": "status"})["nodes"][node]["pid"]
         kinds = [kind] if kind else ["watchdog", "crm", "lrm"]
-        return [pid for pid in descendants(init) if any(_is_daemon(pid, each) for each in kinds)]
+        return [pid for pid in descendants(init) if any(is_daemon(pid, each) for each in kinds)]
 
     def _wait_for(self, holds: Callable[[], bool]) -> bool:
         until_s = now_s() + PATIENCE_S
@@ -213,7 +229,7 @@ def _ending_in_order() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _is_daemon(pid: int, kind: str) -> bool:
+def is_daemon(pid: int, kind: str) -> bool:
     try:
         words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
     except OSError:

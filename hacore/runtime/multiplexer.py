@@ -29,12 +29,14 @@ from hacore.protocol.timing import Timing
 from hacore.runtime.drive import Answers, drive
 from hacore.runtime.trace import Trace
 
+_DULL = frozenset({"watchdog.armed.feed", "watchdog.armed.wait", "watchdog.closed.wait"})
+
 
 class _SparingTrace(Trace):
     """Leaves out what says only that time passes: the multiplexer must not wait for a disk several times a second."""
 
     def note(self, request: Request[Any], answer: object) -> None:
-        telling = isinstance(request, Fired) and request.row not in {"watchdog.armed.feed", "watchdog.armed.wait"}
+        telling = isinstance(request, Fired) and request.row not in _DULL
         if telling or isinstance(request, Say | Reply | OpenHardware | CloseHardware) or isinstance(answer, Message):
             super().note(request, answer)
 

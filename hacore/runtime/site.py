@@ -91,7 +91,7 @@ class Site:
         boot_s: float,
         on_event: Callable[[Event], None] = lambda _: None,
         *,
-        grace_s: float = 10.0,
+        grace_s: float = 20.0,
     ) -> None:
         self._directory = directory.resolve()
         self._nodes = nodes

@@ -46,11 +46,14 @@ class Timeline:
         """The whole lines written since last asked."""
         if not path.exists():
             return []
+        offset = self._offsets.get(path, 0)
+        if path.stat().st_size < offset:  # it was rotated
+            offset = 0
         with path.open("rb") as file:
-            file.seek(self._offsets.get(path, 0))
+            file.seek(offset)
             text = file.read()
         whole = text[: text.rfind(b"\n") + 1]
-        self._offsets[path] = self._offsets.get(path, 0) + len(whole)
+        self._offsets[path] = offset + len(whole)
         return [line for text in whole.splitlines() if (line := _parsed(text))]
 
 

@@ -33,8 +33,9 @@ class Workers:
     def _work(self, job: Job) -> None:
         try:
             outcome = drive(Worker(self.node, job).work(), self._answers(), self.trace)
-        except ResourceError as problem:  # it cannot even be told whether the service runs: nobody may assume anything
-            self.trace.note(Say("service_trouble", {"sid": job.sid, "problem": str(problem)}), None)
+        except Exception as problem:  # it cannot even be told whether the service runs: nobody may assume anything
+            what = str(problem) if isinstance(problem, ResourceError) else repr(problem)
+            self.trace.note(Say("service_trouble", {"sid": job.sid, "problem": what}), None)
             outcome = Outcome(job.uid, job.sid, "stuck")
         self._ended.append(outcome)
         self.wake.set()

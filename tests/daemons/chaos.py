@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -87,7 +87,7 @@ class Operator:
 class Chaos:
     """Random trouble of a random selection of kinds, everything from the world's seed."""
 
-    def __init__(self, world: World, without: frozenset[str] = frozenset()) -> None:
+    def __init__(self, world: World, only: Sequence[str] = ()) -> None:
         self.world, self.rng, self.operator = world, world.rng, Operator(world)
         self.deeds: dict[str, Callable[[], None]] = {
             "pause": self._pause,
@@ -110,8 +110,7 @@ class Chaos:
             "policy": self._policy,
             "configure": self._configure,
         }
-        names = [name for name in self.deeds if name not in without]
-        self.chosen = [name for name in names if self.rng.random() < 0.45] or names
+        self.chosen = list(only) or [name for name in self.deeds if self.rng.random() < 0.45] or list(self.deeds)
         self.pause_rate = self.rng.choice([0, 0, 0.0005, 0.002, 0.01])
         self.kill_rate = self.rng.choice([0, 0, 0, 0.0005])
         self.gap_s = self.rng.choice([0.7, 2.0, 5.0])

@@ -179,6 +179,8 @@ class Variant:
     names: frozenset[str]
     seeds: int
     kinds: Callable[[], dict[str, Any]] = dict
+    only: tuple[str, ...] = ()
+    """The kinds of trouble that it takes; none named: any."""
     service_table: Table = service.SERVICE
 
     @contextmanager
@@ -188,18 +190,17 @@ class Variant:
 
 
 UNSAFE = frozenset({"SingleOwner", "FenceBeforeRecover", "Guarded", "GuardedTouch"})
+APART = ("cut", "pause_node")
 VARIANTS = (
-    Variant("deadline from its own moment", UNSAFE, 200, lambda: {"lrm": OwnMomentLrm}),
-    Variant("lock shorter than the inequality", UNSAFE, 200, lambda: {"timing": short_lock()}),
-    Variant("start without a watchdog", UNSAFE, 200, lambda: {"lrm": UnarmedLrm}),
-    Variant("any freeze counts", UNSAFE, 200, lambda: {"lrm": AnyFreezeLrm}),
-    Variant("leave without a freeze", UNSAFE, 200, lambda: {"lrm": HastyLrm}),
-    Variant("neither mark nor second look", UNSAFE, 200, lambda: {"lrm": HeedlessLrm}),
-    Variant("let go when unconfirmed", UNSAFE, 200, lambda: {"lrm": LingeringLrm}),
-    Variant("write without token", frozenset({"OneMaster"}), 200, lambda: {"crm": TokenlessCrm}),
-    Variant("fence what was renewed", UNSAFE, 200, lambda: {"crm": BlindFencingCrm}),
-    Variant("feed after the deadline", UNSAFE, 200, lambda: {"mux": FeedingMux}),
-    Variant("forgive a passed deadline", UNSAFE, 200, lambda: {"mux": ForgivingMux}),
-    Variant("thaw on any mode", UNSAFE, 200, service_table=THAW_ON_ANY_MODE),
-    Variant("recover without fence", UNSAFE, 200, service_table=RECOVER_WITHOUT_FENCE),
+    Variant("lock shorter than the inequality", UNSAFE, 20, lambda: {"timing": short_lock()}, APART),
+    Variant("start without a watchdog", UNSAFE, 20, lambda: {"lrm": UnarmedLrm}),
+    Variant("leave without a freeze", UNSAFE, 20, lambda: {"lrm": HastyLrm}, ("update", "cut")),
+    Variant("let go when unconfirmed", UNSAFE, 10, lambda: {"lrm": LingeringLrm}, APART),
+    Variant("deadline from its own moment", UNSAFE, 30, lambda: {"lrm": OwnMomentLrm}, APART),
+    Variant("neither mark nor second look", UNSAFE, 30, lambda: {"lrm": HeedlessLrm}, APART),
+    Variant("feed after the deadline", UNSAFE, 20, lambda: {"mux": FeedingMux}, APART),
+    Variant("forgive a passed deadline", UNSAFE, 20, lambda: {"mux": ForgivingMux}, APART),
+    Variant("thaw on any mode", UNSAFE, 20, only=("update", "cut"), service_table=THAW_ON_ANY_MODE),
+    Variant("recover without fence", UNSAFE, 20, only=APART, service_table=RECOVER_WITHOUT_FENCE),
+    Variant("write without token", frozenset({"OneMaster"}), 30, lambda: {"crm": TokenlessCrm}, ("pause", "power")),
 )

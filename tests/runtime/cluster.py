@@ -23,7 +23,7 @@ from hacore.manager.documents import RESOURCES, Resource, Status, lrm_of, resour
 from hacore.protocol.locks import MANAGER_LOCK, Lock
 from hacore.protocol.requests import Committed, Snapshot
 from hacore.runtime.cluster import create, store_path
-from hacore.runtime.demo import SERVICES, _is_daemon
+from hacore.runtime.demo import SERVICES, is_daemon
 from hacore.runtime.machine import MARK
 from hacore.runtime.site import SiteError, site_call
 from hacore.runtime.timeline import Timeline
@@ -204,7 +204,7 @@ class LocalCluster:
         """The pids of a node's daemons, or of one of them, looked up from outside."""
         init = self.machines()[node]["pid"]
         kinds = [kind] if kind else ["watchdog", "crm", "lrm"]
-        return [pid for pid in descendants(init) if any(_is_daemon(pid, each) for each in kinds)] if init else []
+        return [pid for pid in descendants(init) if any(is_daemon(pid, each) for each in kinds)] if init else []
 
     def daemon(self, node: str, kind: str) -> int:
         (pid,) = self.daemons(node, kind)
