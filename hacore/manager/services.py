@@ -105,6 +105,11 @@ def _move_to(case: Case, node: str) -> None:
         case.new.maintenance_node = ""
 
 
+def _ask_anew(case: Case) -> None:
+    case.new.uid = case.view.new_uid()
+    case.new.running = False
+
+
 def _note_running(case: Case) -> None:
     case.new.running = True
     case.new.failed_nodes.clear()
@@ -127,7 +132,7 @@ ACTIONS: dict[Action, Callable[[Case], None]] = {
     table.NOTE_RUNNING: _note_running,
     table.NOTE_FAILURE: lambda case: case.new.failed_nodes.append(case.old.node),
     table.FORGET_FAILURES: lambda case: case.new.failed_nodes.clear(),
-    table.NEW_UID: lambda case: setattr(case.new, "uid", case.view.new_uid()),
+    table.NEW_UID: _ask_anew,
     table.ACKNOWLEDGE: lambda case: setattr(case.new, "generation", case.lrm.generation),
     table.NOTE_HOME: lambda case: setattr(case.new, "maintenance_node", case.old.node),
 }

@@ -83,7 +83,7 @@ FOLLOW = Action("FOLLOW", Site.LOCAL, "The record's node is the one that the res
 NOTE_RUNNING = Action("NOTE_RUNNING", Site.LOCAL, "The record says that the service runs; failures are forgotten.")
 NOTE_FAILURE = Action("NOTE_FAILURE", Site.LOCAL, "The node is added to the record's failed nodes.")
 FORGET_FAILURES = Action("FORGET_FAILURES", Site.LOCAL, "The record's failed nodes are forgotten.")
-NEW_UID = Action("NEW_UID", Site.LOCAL, "The record gets a new uid: the LRM looks at it afresh.")
+NEW_UID = Action("NEW_UID", Site.LOCAL, "The record gets a new uid, and says no more that the service runs: the LRM looks at it afresh.")
 ACKNOWLEDGE = Action("ACKNOWLEDGE", Site.LOCAL, "The record carries the generation that its LRM published.")
 NOTE_HOME = Action("NOTE_HOME", Site.LOCAL, "The record remembers the node in maintenance as the one to return to.")
 

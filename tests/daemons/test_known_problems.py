@@ -1,0 +1,118 @@
+"""What the simulated world has found out and the protocol does not yet answer. Each entry is to be mended and moved.
+
+Every test states what ought to hold; that it fails is expected, and that it does not fail any more is noticed.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from hacore.protocol.requests import Transact
+from tests.daemons.chaos import Operator
+from tests.daemons.parts import Process, Violation
+from tests.daemons.world import World
+
+
+def cluster(seed: int, *sids: str) -> tuple[World, Operator]:
+    """Three nodes; the services run, the first on n1, the second on n2 ..."""
+    world = World(seed)
+    operator = Operator(world)
+    operator.begin({sid: f"n{i % 3 + 1}" for i, sid in enumerate(sids)})
+    assert world.run(30, lambda: operator.runs(*sids))
+    world.run(5)
+    return world, operator
+
+
+@pytest.mark.xfail(raises=Violation, strict=True)
+def test_a_late_word_active_thaws_nothing_that_is_not_guarded() -> None:
+    """A status in which an LRM says active is held up in the store, and comes after the LRM has let go again."""
+    world, operator = cluster(1, "ct:1", "ct:2")
+    n1 = world.nodes["n1"]
+    world.ask(n1, "lrm", "restart")
+    assert world.run(30, lambda: "lrm" not in n1.daemons)
+    assert world.run(30, lambda: "lrm" in n1.daemons)
+
+    def hold_up(_: Process, request: Transact) -> float:
+        said = request.writes.get("lrm/n1")
+        if said is None or said["mode"] != "active":
+            return 0.0
+        world.hold_up = lambda _, __: 0.0
+        world.after(0.6, lambda: world.ask(n1, "lrm", "restart"))
+        return 4.0
+
+    world.hold_up = hold_up
+    assert world.run(30, lambda: "lrm" not in n1.daemons and not n1.armed)
+    world.cut("n1")
+    world.run(60)
+
+
+@pytest.mark.xfail(raises=Violation, strict=True)
+@pytest.mark.parametrize(("services", "trip_s"), [(4, 0.2), (12, 0.15)])
+def test_a_slow_store_resets_nobody(services: int, trip_s: float) -> None:
+    """Every call is answered within call_timeout_s, but a round with several services makes many calls."""
+    world = World(1)
+    operator = Operator(world)
+    world.devices.trip_s = lambda: trip_s  # type: ignore[method-assign]
+    operator.begin({f"ct:{i}": "n1" for i in range(services)})
+    for node in world.nodes.values():
+        node.disturbed_s = -100.0
+    world.run(60)
+    assert [node.boot for node in world.nodes.values()] == [1, 1, 1]
+
+
+@pytest.mark.xfail(raises=AssertionError, strict=True)
+def test_a_reboot_is_not_held_up_by_a_service_that_moves() -> None:
+    world, operator = cluster(1, "ct:1", "ct:2")
+    operator.command("relocate ct:1 n3")
+    assert world.run(10, lambda: operator.state("ct:1") == "relocate")
+    world.end("n1", "reboot")
+    assert world.run(50, lambda: world.nodes["n1"].boot == 2)
+
+
+@pytest.mark.xfail(raises=AssertionError, strict=True)
+def test_a_reboot_is_not_held_up_by_a_service_in_error() -> None:
+    world, operator = cluster(1, "ct:1", "ct:2")
+    world.stuck.add("ct:1")
+    operator.command("stop ct:1 5")
+    assert world.run(60, lambda: operator.state("ct:1") == "error")
+    world.stuck.clear()
+    world.end("n1", "reboot")
+    assert world.run(50, lambda: world.nodes["n1"].boot == 2)
+
+
+@pytest.mark.xfail(raises=Violation, strict=True)
+def test_what_was_ignored_for_a_while_runs_once() -> None:
+    """Ignored, its node's LRM lets go after a while; then the node is cut, and the service is managed again."""
+    world, operator = cluster(1, "ct:1", "ct:2")
+    operator.request("ct:1", "ignored")
+    assert world.run(90, lambda: not world.nodes["n1"].armed)
+    world.cut("n1")
+    world.run(5)
+    operator.request("ct:1", "started")
+    world.run(60)
+
+
+@pytest.mark.xfail(raises=AssertionError, strict=True)
+def test_disarming_completes_although_the_release_of_a_lock_was_lost() -> None:
+    world, operator = cluster(1, "ct:1", "ct:2")
+
+    def hold_up(_: Process, request: Transact) -> float:
+        lock = request.writes.get("lock/agent/n1")
+        return 1000.0 if lock is not None and not lock["owner"] else 0.0
+
+    world.hold_up = hold_up
+    operator.command("disarm-ha freeze")
+    assert world.run(10, lambda: not any(node.armed for node in world.nodes.values()))
+    assert world.run(60, lambda: (operator.status.get("disarm") or {}).get("state") == "disarmed")
+
+
+@pytest.mark.xfail(raises=Violation, strict=True)
+def test_a_live_move_does_not_arrive_where_nobody_guards() -> None:
+    """The target has crashed and boots: its lock and its status still say that it guards."""
+    world, operator = cluster(1, "vm:1", "ct:2")
+    operator.command("migrate vm:1 n2")
+    assert world.run(20, lambda: operator.state("vm:1") == "migrate")
+    world.power_off("n2", "power")
+    world.boot("n2")
+    world.pause(world.nodes["n2"].daemons["lrm"], 3.0)
+    world.run(30)
