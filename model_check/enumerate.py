@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 from hacore.protocol.table import ALWAYS, And, Fact, Guard, Not, Or, Table
 
-MOST_FACTS = 24
-"""A truth table of 24 facts has 16 million cases: an integer of 2 MiB."""
+MOST_FACTS = 26
+"""A truth table of 26 facts has 67 million cases: an integer of 8 MiB."""
 
 
 @dataclass(frozen=True)

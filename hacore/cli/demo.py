@@ -27,7 +27,7 @@ The timers are short, and checked against the safety inequality like any others:
 Exit code 0: every service recovered, no overlap, no needless touch. 1: something else. Nothing is left running.
 """
 
-TIMING = {"round_s": 0.5, "call_timeout_s": 0.5, "hardware_s": 0.75, "margin_s": 0.25, "monitor_s": 2.0}
+TIMING = {"round_s": 0.5, "call_timeout_s": 0.25, "hardware_s": 0.75, "margin_s": 0.25, "monitor_s": 2.0}
 
 
 @click.command(help=HELP, short_help="Show a failover, with a witness's verdict.")

@@ -59,6 +59,7 @@ _MODE_FACTS = {
     protocol.MODE_DISARM: "disarm",
 }
 _RELEASE = frozenset({protocol.SAY_RESTART, protocol.SAY_DISARM})
+_RELEASE_MODES = {_MODES[action] for action in _RELEASE}
 
 
 class Lrm(Daemon):
@@ -80,7 +81,7 @@ class Lrm(Daemon):
         """This node's lock as this LRM last read or wrote it."""
         self.sent_s = 0.0
         """The clock before the last lock request was sent."""
-        self.accepted = False
+        self.accepted = self.release_told = False
         self.work = Workload(timing.monitor_s)
         self.busy_s = 0.0
         """When there was last anything to do here."""
@@ -139,6 +140,22 @@ class Lrm(Daemon):
     @sees(protocol.FROZEN_SERVICES)
     def _frozen_services(self) -> bool:
         return self.duty.frozen_services()
+
+    @sees(protocol.SETTLED)
+    def _settled(self) -> bool:
+        return self.duty.settled()
+
+    @sees(protocol.LOCK_LEFT)
+    def _lock_left(self) -> bool:
+        return Lock.of(self.seen[agent_lock(self.node)]).owner == self.node
+
+    @sees(protocol.RELEASE_TOLD)
+    def _release_told(self) -> bool:
+        return self.release_told
+
+    @sees(protocol.ROUND_LATE)
+    def _round_late(self) -> bool:
+        return self.now_s - self.began_s > self.timing.round_s
 
     @sees(protocol.QUIET)
     def _quiet(self) -> bool:
@@ -263,9 +280,11 @@ class Lrm(Daemon):
     @does(protocol.PUBLISH)
     def _publish(self) -> Asking[None]:
         results = self.work.results(self.duty)
+        self.release_told = False
         said = LrmStatus(self.own.mode, self.own.generation, results)
         yield from self.transact({lrm_key(self.node): dump(said)})
         if self.granted:
+            self.release_told = self.own.mode in _RELEASE_MODES
             self.work.published(results)
 
     @does(protocol.CHOOSE_JOB)
@@ -283,5 +302,6 @@ class Lrm(Daemon):
 
 
 def _guards(seen: Snapshot, node: str) -> bool:
-    """Whether the node's LRM owns its lock, and has published a mode that it publishes only when it is armed."""
-    return Lock.of(seen[agent_lock(node)]).owner == node and lrm_of(seen, node).mode in {"active", "maintenance"}
+    """Whether the node's LRM owns its lock, and is in a mode in which it lets go of nothing that is coming."""
+    modes = {"active", "maintenance", "restart", "disarm"}
+    return Lock.of(seen[agent_lock(node)]).owner == node and lrm_of(seen, node).mode in modes

@@ -15,7 +15,9 @@ AT_ONCE = 4
 """Workers that may run at the same time."""
 RESTING_STATES = frozenset({"stopped", "freeze", "request_start"})
 """States in which nothing runs that would have to be guarded."""
-_UNTOUCHED = frozenset({"recovery", "fence", "freeze", "request_start"})
+_UNTOUCHED = frozenset({"new", "recovery", "fence", "freeze", "request_start"})
+_LEAVING = frozenset({"error", "migrate", "relocate", "request_start_balance", "fence", "recovery"})
+"""States in which the master does not freeze."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +54,15 @@ class Duty:
         return any(record.state == "freeze" for _, record in self.records())
 
     def quiet(self) -> bool:
-        return all(
-            record.state in RESTING_STATES and (record.state != "freeze" or record.generation == self.own.generation)
-            for _, record in self.records()
-        )
+        return all(self._rests(record) for _, record in self.records())
+
+    def settled(self) -> bool:
+        return all(self._rests(record) or record.state in _LEAVING for _, record in self.here())
+
+    def _rests(self, record: Record) -> bool:
+        """Whether nothing of it has to be guarded; a freeze counts if it answers this LRM's last request."""
+        answered = record.state != "freeze" or record.generation == self.own.generation
+        return record.state in RESTING_STATES and answered
 
     def policy_freezes(self, asked: Collection[str]) -> bool:
         """Whether the shutdown policy freezes services for what is asked (``reboot`` or ``shutdown``)."""

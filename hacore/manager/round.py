@@ -14,6 +14,7 @@ from hacore.manager.documents import COMMANDS, RESOURCES, STATUS, dump
 from hacore.manager.view import Event, Sight, View
 from hacore.protocol.locks import MANAGER_LOCK, Lock, agent_lock
 from hacore.protocol.requests import JSON, Snapshot
+from hacore.protocol.service import SERVICE
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +76,7 @@ def _update_records(view: View) -> None:
         view.say("service_removed", sid=sid, reason="ignored" if sid in view.resources else "unconfigured")
     for sid, resource in sorted(view.resources.items()):
         if sid not in records and resource.state != "ignored":
-            state = "request_start" if resource.state == "started" else "request_stop"
-            records[sid] = view.new_record(sid, state, resource.node)
+            records[sid] = view.new_record(sid, SERVICE.initial, resource.node)
 
 
 def _step_services(view: View) -> None:

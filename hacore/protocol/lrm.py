@@ -23,7 +23,8 @@ One local resource manager (LRM) runs on each node. It starts, stops and moves s
    because the master counts on it.
 5. To be released from guarding while services run (package update, disarm), the LRM publishes a request with a new
    *generation* and waits until each of its services is frozen **with that generation**. An older freeze answers an
-   older request and counts for nothing.
+   older request and counts for nothing. It must have published that request itself, confirmed, since it last tried to
+   publish anything else: a late ``active`` of its own must not land after it has let go.
 6. Whoever comes back takes the lock for frozen services too, and publishes mode ``active`` only from a state in which
    it is locked and armed. The master thaws on ``active`` only. So no service is ever both thawed and unguarded.
 7. ``wait_for_agent_lock`` holds nothing and runs nothing that is not frozen; leaving from there is always safe.
@@ -57,6 +58,12 @@ MODE_RESTART = Fact("MODE_RESTART", Checker.READ, "This LRM's published mode is 
 MODE_SHUTDOWN = Fact("MODE_SHUTDOWN", Checker.READ, "This LRM's published mode is shutdown.")
 MODE_MAINTENANCE = Fact("MODE_MAINTENANCE", Checker.READ, "This LRM's published mode is maintenance.")
 MODE_DISARM = Fact("MODE_DISARM", Checker.READ, "This LRM's published mode is disarm.")
+SETTLED = Fact(
+    "SETTLED",
+    Checker.READ,
+    "Every record of this node is quiet, in error, or on its way elsewhere: the master will freeze nothing more.",
+)
+LOCK_LEFT = Fact("LOCK_LEFT", Checker.READ, "The node's lock is still this node's own.")
 JOB_READY = Fact("JOB_READY", Checker.READ, "A record of this node asks for a worker, and a worker may be started.")
 STOP_READY = Fact(
     "STOP_READY", Checker.READ, "A service here is not yet stopped for the shutdown, and a worker may be started."
@@ -65,6 +72,12 @@ IDLE_LONG = Fact("IDLE_LONG", Checker.READ, "No record of this node and no worke
 
 ACCEPTED = Fact("ACCEPTED", Checker.LOCAL, "The multiplexer has accepted what was last asked of it.")
 WORKERS = Fact("WORKERS", Checker.LOCAL, "A worker is running.")
+RELEASE_TOLD = Fact(
+    "RELEASE_TOLD",
+    Checker.LOCAL,
+    "This LRM has published a request for release, confirmed, and has not tried to publish another mode since.",
+)
+ROUND_LATE = Fact("ROUND_LATE", Checker.LOCAL, "The round has lasted longer than round_s: the lock wants its renewal.")
 RESULTS_NEW = Fact("RESULTS_NEW", Checker.LOCAL, "Workers have ended whose outcome is not yet published.")
 ALL_STOPPED = Fact("ALL_STOPPED", Checker.LOCAL, "Every service of this node has been stopped for the shutdown.")
 
@@ -103,11 +116,13 @@ LEAVING_EMPTY = ~RESTART_ASKED & SHUTDOWN_ASKED & POLICY_MIGRATE
 EMPTYING = LEAVING_EMPTY | (~LEAVING & MAINTENANCE_ASKED)
 MAINTAINING = EMPTYING & ~FROZEN_SERVICES
 DISARMING = DISARM_ASKED & ((~LEAVING & ~MAINTENANCE_ASKED) | (EMPTYING & FROZEN_SERVICES))
-SERVING = ~DISARM_ASKED & ((~LEAVING & ~MAINTENANCE_ASKED) | (EMPTYING & FROZEN_SERVICES))
+UNASKED = ~LEAVING & ~MAINTENANCE_ASKED & ~DISARM_ASKED
+SERVING = UNASKED | (~DISARM_ASKED & EMPTYING & FROZEN_SERVICES)
 
 STATES = (
     State("wait_for_agent_lock", "Holds neither lock nor watchdog; runs nothing that is not frozen."),
     State("wait.telling", "About to publish a mode.", "wait_for_agent_lock"),
+    State("wait.freeing", "About to free a lock that was left behind.", "wait_for_agent_lock"),
     State("wait.arming", "Needed: about to open the watchdog.", "wait_for_agent_lock"),
     State("wait.armed", "The multiplexer has answered.", "wait_for_agent_lock"),
     State("wait.asked", "The store has answered, or not, whether the lock is ours.", "wait_for_agent_lock"),
@@ -181,6 +196,13 @@ WAIT = (
     Row("lrm.wait.quit", "wait_for_agent_lock", LEAVING, "exited", ends_round=True, why="nothing is held"),
     Row("lrm.wait.blind", "wait_for_agent_lock", ~QUORATE, "wait.resting"),
     Row("lrm.wait.say_disarm", "wait_for_agent_lock", DISARM_ASKED & ~MODE_DISARM, "wait.telling", do=(SAY_DISARM,)),
+    Row(
+        "lrm.wait.left",
+        "wait_for_agent_lock",
+        DISARM_ASKED & QUIET & LOCK_LEFT,
+        "wait.freeing",
+        why="its release went astray; what runs here is frozen, so nothing follows from a free lock",
+    ),
     Row("lrm.wait.disarmed", "wait_for_agent_lock", DISARM_ASKED, "wait.resting"),
     Row("lrm.wait.fenced", "wait_for_agent_lock", FENCE_REQUESTED, "wait.resting", why="not before the fence is done"),
     Row("lrm.wait.needed", "wait_for_agent_lock", ACTIVE_SERVICES | FROZEN_SERVICES, "wait.arming"),
@@ -202,6 +224,7 @@ WAIT = (
     ),
     Row("lrm.wait.idle", "wait_for_agent_lock", ALWAYS, "wait.resting"),
     Row("lrm.wait.tell", "wait.telling", ALWAYS, "wait.resting", do=(PUBLISH,), given=(STATUS_MINE,)),
+    Row("lrm.wait.free", "wait.freeing", ALWAYS, "wait.resting", do=(RELEASE_LOCK,), given=(LOCK_MINE,)),
     Row("lrm.wait.arm", "wait.arming", ALWAYS, "wait.armed", do=(OPEN_WATCHDOG,), why="arm first, then lock"),
     Row("lrm.wait.ask", "wait.armed", ACCEPTED, "wait.asked", do=(TAKE_LOCK,), given=(LOCK_AVAILABLE, NO_FENCE_MARK)),
     Row("lrm.wait.unarmed", "wait.armed", ALWAYS, "wait.resting", why="without a watchdog nothing starts"),
@@ -214,10 +237,11 @@ ACTIVE = (
     *renewal("active"),
     Row("lrm.active.blind", "active.working", ~QUORATE, "active.resting", why="act on nothing that was not read"),
     Row("lrm.active.marked", "active.working", FENCE_REQUESTED, "lost.resting"),
+    Row("lrm.active.late", "active.working", ROUND_LATE, "active.resting", why="however slow the store, renew first"),
     Row(
         "lrm.active.say_restart",
         "active.working",
-        LEAVING_FROZEN & ~MODE_RESTART,
+        LEAVING_FROZEN & ~(MODE_RESTART & RELEASE_TOLD),
         "active.telling",
         do=(SAY_RESTART,),
         why="the request that the master answers by freezing",
@@ -236,7 +260,22 @@ ACTIVE = (
         "active.telling",
         do=(SAY_MAINTENANCE,),
     ),
-    Row("lrm.active.say_disarm", "active.working", DISARMING & ~MODE_DISARM, "active.telling", do=(SAY_DISARM,)),
+    Row(
+        "lrm.active.say_disarm",
+        "active.working",
+        DISARMING & ~(MODE_DISARM & RELEASE_TOLD),
+        "active.telling",
+        do=(SAY_DISARM,),
+    ),
+    Row(
+        "lrm.active.say_idle",
+        "active.working",
+        UNASKED & IDLE_LONG & ~MODE_IDLE,
+        "active.telling",
+        do=(SAY_IDLE,),
+        why="before it lets go: what is configured now is not touched until an LRM guards it",
+    ),
+    Row("lrm.active.idle", "active.working", UNASKED & IDLE_LONG, "active.closing"),
     Row(
         "lrm.active.say_active",
         "active.working",
@@ -265,12 +304,11 @@ ACTIVE = (
     Row(
         "lrm.active.leave_both",
         "active.working",
-        STOPPING & POLICY_FREEZE & QUIET & ALL_STOPPED & ~WORKERS,
+        STOPPING & POLICY_FREEZE & SETTLED & ALL_STOPPED & ~WORKERS,
         "active.leaving",
         why="a reboot: stopped here, and frozen until this node is back",
     ),
     Row("lrm.active.disarm", "active.working", DISARMING & QUIET & ~WORKERS, "active.closing"),
-    Row("lrm.active.idle", "active.working", ~LEAVING & IDLE_LONG, "active.closing"),
     Row("lrm.active.done", "active.working", ALWAYS, "active.resting"),
     Row("lrm.active.close", "active.closing", ALWAYS, "active.releasing", do=(CLOSE_WATCHDOG,)),
     Row("lrm.active.release", "active.releasing", ALWAYS, "wait.resting", do=(RELEASE_LOCK,), given=(LOCK_MINE,)),
@@ -282,6 +320,7 @@ MAINTENANCE = (
     *renewal("maintenance"),
     Row("lrm.maintenance.blind", "maintenance.working", ~QUORATE, "maintenance.resting"),
     Row("lrm.maintenance.marked", "maintenance.working", FENCE_REQUESTED, "lost.resting"),
+    Row("lrm.maintenance.late", "maintenance.working", ROUND_LATE, "maintenance.resting"),
     Row("lrm.maintenance.over", "maintenance.working", ~MAINTAINING, "active.working"),
     *work("maintenance", JOB_READY),
     Row(
@@ -320,7 +359,7 @@ LOST = (
     Row(
         "lrm.lost.quit",
         "lost_agent_lock",
-        LEAVING & QUIET & ~WORKERS & (~FROZEN_SERVICES | MODE_RESTART | MODE_DISARM),
+        LEAVING & QUIET & ~WORKERS & (~FROZEN_SERVICES | RELEASE_TOLD),
         "lost.leaving",
         why="with services here that may run, or that the master may thaw, it stays, and the watchdog decides",
     ),
@@ -343,6 +382,8 @@ LRM = Table(
         *(~(one & other) for i, one in enumerate(MODES) for other in MODES[i + 1 :]),
         ~(POLICY_FREEZE & POLICY_MIGRATE),
         ~(QUIET & ACTIVE_SERVICES),
+        ~(QUIET & ~SETTLED),
+        ~(QUORATE & RELEASE_TOLD & MODE_ACTIVE),
         ~(IDLE_LONG & (WORKERS | FROZEN_SERVICES)),
     ),
 )

@@ -25,7 +25,9 @@ transaction by the row ``crm.master.write``.
    (it may run, nobody knows) leaves through ``request_stop``.
 5. ``freeze`` means: it may run unguarded on its node, and nobody touches it. The freeze carries the generation of the
    LRM's request that it acknowledges; only an LRM that is locked and armed, in mode ``active``, ends it.
-6. A frozen service whose node never comes back stays frozen: no lock and no watchdog can tell whether it runs.
+6. ``new`` means: nobody has guarded it so far, and it may run. So it is not touched, and not recovered, before the LRM
+   of its node is locked and armed.
+7. A frozen service whose node never comes back stays frozen: no lock and no watchdog can tell whether it runs.
 """
 
 WANT_STARTED = Fact("WANT_STARTED", Checker.READ, "The requested state is started.")
@@ -83,11 +85,15 @@ FOLLOW = Action("FOLLOW", Site.LOCAL, "The record's node is the one that the res
 NOTE_RUNNING = Action("NOTE_RUNNING", Site.LOCAL, "The record says that the service runs; failures are forgotten.")
 NOTE_FAILURE = Action("NOTE_FAILURE", Site.LOCAL, "The node is added to the record's failed nodes.")
 FORGET_FAILURES = Action("FORGET_FAILURES", Site.LOCAL, "The record's failed nodes are forgotten.")
-NEW_UID = Action("NEW_UID", Site.LOCAL, "The record gets a new uid, and says no more that the service runs: the LRM looks at it afresh.")
+NEW_UID = Action("NEW_UID", Site.LOCAL, "The record has a new uid, and no longer says that the service runs.")
 ACKNOWLEDGE = Action("ACKNOWLEDGE", Site.LOCAL, "The record carries the generation that its LRM published.")
 NOTE_HOME = Action("NOTE_HOME", Site.LOCAL, "The record remembers the node in maintenance as the one to return to.")
 
+GUARDED = LRM_ACTIVE & ~NODE_LOST
+"""The LRM's word, and a sign of life from its node: else what it guards would be taken for lost at once."""
+
 STATES = (
+    State("new", "Just configured: it may run unguarded, so the LRM of its node must guard it first."),
     State("request_start", "To be started: where?"),
     State("request_start_balance", "To be started, on its way to a better node."),
     State("started", "Shall run on its node."),
@@ -130,6 +136,10 @@ def commanded(state: str) -> tuple[Row, ...]:
 
 
 START = (
+    Row("service.new.freeze", "new", DISARMING | LRM_RESTARTS, "freeze", do=(ACKNOWLEDGE,)),
+    Row("service.new.start", "new", GUARDED & WANT_STARTED, "request_start", why="from here on it is guarded"),
+    Row("service.new.stop", "new", GUARDED, "request_stop"),
+    Row("service.new.wait", "new", ALWAYS, "new", why="if its node is lost, nobody can tell whether it runs there"),
     Row("service.request_start.disarm", "request_start", DISARMING, "freeze", do=(ACKNOWLEDGE,)),
     Row(
         "service.request_start.balance",
@@ -218,7 +228,7 @@ FREEZE = (
         do=(ACKNOWLEDGE, NEW_UID),
         why="each request for release is answered by its own generation",
     ),
-    *way("freeze", "thaw", LRM_ACTIVE & ~DISARMING, why="its LRM is locked and armed again"),
+    *way("freeze", "thaw", GUARDED & ~DISARMING, why="its LRM is locked and armed again"),
     Row("service.freeze.stay", "freeze", ALWAYS, "freeze"),
 )
 

@@ -19,6 +19,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field, fields
 
+CALLS_IN_ROUND = 6
+"""Calls of an LRM from one renewal to the next, besides those within round_s: renew, read, publish, read, heartbeat,
+read. Only within round_s does it begin anything more (the row lrm.active.late)."""
 MOST = 1e6
 """No duration and no count is as long as this."""
 
@@ -33,7 +36,7 @@ class Timing:
 
     round_s: float = 1.0
     """A daemon looks at the cluster at least this often."""
-    call_timeout_s: float = 0.5
+    call_timeout_s: float = 0.3
     """The store answers within this time, or counts as unavailable."""
     hardware_s: float = 1.5
     """The hardware watchdog's timeout."""
@@ -112,8 +115,8 @@ class Timing:
         return self.lock_ttl_s * (1 - self.drift) >= (self.watchdog_s + self.reset_s) * (1 + self.drift)
 
     def least_watchdog_s(self) -> float:
-        """A renewal is sent each round and may take a call; one more round for each that may be missed."""
-        return (self.missed_rounds + 1) * (self.round_s + 2 * self.call_timeout_s)
+        """From one renewal's sending to the next's, once more for each that may be missed."""
+        return (self.missed_rounds + 1) * (self.round_s + CALLS_IN_ROUND * self.call_timeout_s)
 
     def least_lock_ttl_s(self) -> float:
         """A lifetime for which the safety inequality holds: the least, rounded up to a hundredth."""

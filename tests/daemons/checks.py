@@ -1,9 +1,9 @@
 """What must hold in the simulated world, looked at whenever something happens that could break it.
 
 SingleOwner          no service runs on two nodes
-Guarded              what runs on a node whose hardware watchdog is not armed is frozen there, or is not managed
+Guarded              what runs on a node whose hardware watchdog is not armed is frozen there, is new, or is not managed
 GuardedTouch         a service is started or stopped only on a node whose hardware watchdog is armed
-FenceBeforeRecover   when a node's lock is taken as evidence, nothing runs there but what is frozen or not managed
+FenceBeforeRecover   when a node's lock is taken as evidence, nothing runs there but what is frozen, new or not managed
 OneMaster            a write of the manager status takes effect only for the owner of the manager lock with its present
                      token, and one token belongs to one process
 AckOnce              an LRM never spawns a uid again to which it had an outcome (retries, looking again at what runs,
@@ -48,7 +48,7 @@ class Checks:
 
     def _excused(self, node: Node, sid: str) -> bool:
         record = self.records().get(sid)
-        return record is None or (record["state"] == "freeze" and record["node"] == node.name)
+        return record is None or (record["state"] in {"new", "freeze"} and record["node"] == node.name)
 
     def runs(self, node: Node, sid: str) -> None:
         others = [other.name for other in self.world.nodes.values() if other is not node and sid in other.running]

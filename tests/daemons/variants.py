@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 from unittest.mock import patch
 
-from hacore.daemons.base import does, sees
+from hacore.daemons.base import does
 from hacore.daemons.crm import Crm
 from hacore.daemons.lrm import Lrm
 from hacore.daemons.watchdog_mux import WatchdogMux
@@ -16,15 +16,19 @@ from hacore.protocol import crm, lrm, service, watchdog
 from hacore.protocol.requests import Accepted, Asking, Clock, KeepAlive, ask
 from hacore.protocol.table import ALWAYS, Fact, Row, Table
 from hacore.protocol.timing import Timing
+from hacore.protocol.vocabulary import RESTART_ASKED
 
 
-def substituted(table: Table, rows: Mapping[str, Row | None]) -> Table:
-    """The table with some rows replaced, or left out (None)."""
+def substituted(table: Table, rows: Mapping[str, Row | tuple[Row, ...]]) -> Table:
+    """The table with some rows replaced by others, or left out: ()."""
     unknown = set(rows) - set(table.by_id)
     if unknown:
         raise ValueError(f"table {table.name} has no rows {', '.join(sorted(unknown))}")
-    changed = (rows.get(row.id, row) for row in table.rows)
-    return replace(table, rows=tuple(row for row in changed if row is not None))
+    changed: list[Row] = []
+    for row in table.rows:
+        new = rows.get(row.id, row)
+        changed += [new] if isinstance(new, Row) else new
+    return replace(table, rows=tuple(changed))
 
 
 def without_given(table: Table, row_id: str, *facts: Fact) -> Row:
@@ -52,21 +56,11 @@ class UnarmedLrm(Lrm):
         lrm.LRM,
         {
             "lrm.wait.ask": replace(lrm.LRM.by_id["lrm.wait.ask"], guard=ALWAYS),
-            "lrm.wait.unarmed": None,
+            "lrm.wait.unarmed": (),
             "lrm.active.guarded": replace(lrm.LRM.by_id["lrm.active.guarded"], guard=ALWAYS),
-            "lrm.active.too_late": None,
+            "lrm.active.too_late": (),
         },
     )
-
-
-class AnyFreezeLrm(Lrm):
-    """Takes any freeze for the answer to its request for release."""
-
-    table = lrm.LRM
-
-    @sees(lrm.QUIET)
-    def _quiet(self) -> bool:
-        return all(record.state in {"stopped", "freeze", "request_start"} for _, record in self.duty.records())
 
 
 class HastyLrm(Lrm):
@@ -76,24 +70,30 @@ class HastyLrm(Lrm):
         lrm.LRM,
         {
             "lrm.active.leave_frozen": replace(
-                lrm.LRM.by_id["lrm.active.leave_frozen"], guard=lrm.RESTART_ASKED & ~lrm.WORKERS
+                lrm.LRM.by_id["lrm.active.leave_frozen"], guard=RESTART_ASKED & ~lrm.WORKERS
             )
         },
     )
 
 
-class HeedlessLrm(Lrm):
-    """Neither looks for the mark before it takes the lock, nor reads again before it starts what it once read."""
+class BoastfulLrm(Lrm):
+    """Says active before it has lock and watchdog, so the master thaws what nobody guards."""
 
     table = substituted(
         lrm.LRM,
-        {"lrm.wait.ask": without_given(lrm.LRM, "lrm.wait.ask", lrm.NO_FENCE_MARK, lrm.LOCK_AVAILABLE)},
+        {
+            "lrm.wait.needed": (
+                Row(
+                    "lrm.wait.boast",
+                    "wait_for_agent_lock",
+                    (lrm.ACTIVE_SERVICES | lrm.FROZEN_SERVICES) & ~lrm.MODE_ACTIVE,
+                    "wait.telling",
+                    do=(lrm.SAY_ACTIVE,),
+                ),
+                lrm.LRM.by_id["lrm.wait.needed"],
+            )
+        },
     )
-
-    def look(self, facts: tuple[Fact, ...]) -> Asking[None]:
-        known = self.work.ready
-        if self.state != "active.working" or not known or known.sid in self.work.running:
-            yield from super().look(facts)
 
 
 class LingeringLrm(Lrm):
@@ -119,45 +119,20 @@ class TokenlessCrm(Crm):
 
 
 class BlindFencingCrm(Crm):
-    """Takes a node's lock as evidence although it may have been renewed since it was judged."""
+    """Takes a node's lock as evidence on what it once read: no look at mark, token or renewals."""
 
-    table = substituted(
-        crm.CRM, {"crm.master.take": without_given(crm.CRM, "crm.master.take", crm.AGENT_LOCK_SEEN, crm.MARK_WRITTEN)}
-    )
+    table = substituted(crm.CRM, {"crm.master.take": replace(crm.CRM.by_id["crm.master.take"], given=())})
 
 
 class FeedingMux(WatchdogMux):
     """Feeds the hardware although a deadline has passed."""
 
-    table = substituted(watchdog.WATCHDOG, {"watchdog.armed.expire": None})
+    table = substituted(watchdog.WATCHDOG, {"watchdog.armed.expire": ()})
+
+    def _until_s(self) -> float:
+        return self.feed_s if self.state == "armed" else super()._until_s()
 
 
-class ForgivingMux(WatchdogMux):
-    """Lets a client move a deadline that has passed."""
-
-    table = substituted(
-        watchdog.WATCHDOG,
-        {
-            "watchdog.armed.expire": replace(
-                watchdog.WATCHDOG.by_id["watchdog.armed.expire"],
-                guard=~watchdog.ALL_AHEAD & ~watchdog.MESSAGE & watchdog.FEED_DUE,
-                target="armed",
-            )
-        },
-    )
-
-
-THAW_ON_ANY_MODE = substituted(
-    service.SERVICE,
-    {
-        "service.freeze.thaw": replace(
-            service.SERVICE.by_id["service.freeze.thaw"], guard=~service.DISARMING & service.WANT_STARTED
-        ),
-        "service.freeze.thaw_stop": replace(
-            service.SERVICE.by_id["service.freeze.thaw_stop"], guard=~service.DISARMING & ~service.LRM_ASKS_AGAIN
-        ),
-    },
-)
 RECOVER_WITHOUT_FENCE = substituted(
     service.SERVICE,
     {"service.fence.fenced": replace(service.SERVICE.by_id["service.fence.fenced"], guard=service.NODE_LOST)},
@@ -196,11 +171,7 @@ VARIANTS = (
     Variant("start without a watchdog", UNSAFE, 20, lambda: {"lrm": UnarmedLrm}),
     Variant("leave without a freeze", UNSAFE, 20, lambda: {"lrm": HastyLrm}, ("update", "cut")),
     Variant("let go when unconfirmed", UNSAFE, 10, lambda: {"lrm": LingeringLrm}, APART),
-    Variant("deadline from its own moment", UNSAFE, 30, lambda: {"lrm": OwnMomentLrm}, APART),
-    Variant("neither mark nor second look", UNSAFE, 30, lambda: {"lrm": HeedlessLrm}, APART),
     Variant("feed after the deadline", UNSAFE, 20, lambda: {"mux": FeedingMux}, APART),
-    Variant("forgive a passed deadline", UNSAFE, 20, lambda: {"mux": ForgivingMux}, APART),
-    Variant("thaw on any mode", UNSAFE, 20, only=("update", "cut"), service_table=THAW_ON_ANY_MODE),
+    Variant("say active before it guards", UNSAFE, 20, lambda: {"lrm": BoastfulLrm}, ("update", "cut", "power")),
     Variant("recover without fence", UNSAFE, 20, only=APART, service_table=RECOVER_WITHOUT_FENCE),
-    Variant("write without token", frozenset({"OneMaster"}), 30, lambda: {"crm": TokenlessCrm}, ("pause", "power")),
 )

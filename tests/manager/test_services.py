@@ -12,6 +12,7 @@ from hacore.protocol.service import SERVICE
 from tests.manager.cluster import OWN, UID, VM, WEB, Cluster, after, fired
 
 STALE = {"running": True, "generation": 3, "timeout_s": 9.0}
+STALE_DOWN = {"generation": 3, "timeout_s": 9.0}
 """What a record holds of an earlier state: no change of state keeps it."""
 
 
@@ -105,6 +106,10 @@ WAS_STARTED = record("started", failed_nodes=["n2"], **STALE)
 AT_N1 = {"node": "n1", "failed_nodes": ["n2"]}
 
 CASES = [
+    Case("service.new.freeze", record("new"), FROZEN, mode="restart"),
+    Case("service.new.start", record("new"), record("started", node="n1")),
+    Case("service.new.stop", record("new"), record("request_stop", node="n1"), want="stopped"),
+    Case("service.new.wait", record("new"), record("new", node="n1"), mode="idle", node="lost", kept_uid=True),
     # ------------------------------------------------------------------------------------------------- to be started
     Case("service.request_start.disarm", record("request_start", **STALE), FROZEN, disarm=True, mode="disarm"),
     Case("service.request_start.balance", record("request_start", **STALE),
@@ -134,9 +139,9 @@ CASES = [
     Case("service.started.flee", record("started", **STALE),
          record("relocate", node="n1", target="n2", failed_nodes=["n1"]), answer="wrong_node"),
     Case("service.started.retry", record("started", failed_nodes=["n2", "n3"], **STALE),
-         record("started", node="n1", failed_nodes=["n2", "n3", "n1"], **{**STALE, "running": False}), answer="failed",
+         record("started", node="n1", failed_nodes=["n2", "n3", "n1"], **STALE_DOWN), answer="failed",
          resource={"max_relocate": 3}),
-    Case("service.started.down", WAS_STARTED, record("started", **AT_N1, **{**STALE, "running": False}),
+    Case("service.started.down", WAS_STARTED, record("started", **AT_N1, **STALE_DOWN),
          answer="down"),
     Case("service.started.error", WAS_STARTED, record("error", **AT_N1), answer="stuck"),
     Case("service.started.note", record("started", failed_nodes=["n2"]),

@@ -184,10 +184,14 @@ def leaves_while_it_says_active(table: Table) -> Problems:
 
 def releases_before_it_closes(table: Table) -> Problems:
     """Rows that free the lock while the watchdog still runs: it would reset a node that did as it should."""
+
+    def closed(before: Row) -> bool:
+        return lrm.CLOSE_WATCHDOG in before.do or before.state == "wait_for_agent_lock"
+
     return [
         row.id
         for row in table.rows
-        if lrm.RELEASE_LOCK in row.do and not all(lrm.CLOSE_WATCHDOG in before.do for before in into(table, row.state))
+        if lrm.RELEASE_LOCK in row.do and not all(closed(before) for before in into(table, row.state))
     ]
 
 

@@ -187,11 +187,11 @@ def test_a_clock_that_is_wrong_by_a_tenth_is_refused() -> None:
     ("settings", "words"),
     [
         (
-            {"watchdog_s": 3.9, "lock_ttl_s": 60.0},
-            ("watchdog_s is 3.9", "may take 4 s", "healthy nodes would be reset"),
+            {"watchdog_s": 5.5, "lock_ttl_s": 60.0},
+            ("watchdog_s is 5.5", "may take 5.6 s", "healthy nodes would be reset"),
         ),
-        ({"offline_s": 1.4}, ("offline_s is 1.4", "1.5 s apart")),
-        ({"offline_delay_s": 2.0}, ("offline_delay_s is 2", "offline_s (2.5)")),
+        ({"offline_s": 1.2}, ("offline_s is 1.2", "1.3 s apart")),
+        ({"offline_delay_s": 2.0}, ("offline_delay_s is 2", "offline_s (2.3)")),
     ],
     ids=["watchdog", "offline", "delay"],
 )

@@ -1,0 +1,336 @@
+"""The real daemons on simulated hardware: stories, a random search, and broken variants that the search must find."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from hacore.daemons.crm import Crm
+from hacore.protocol.requests import Fired, Request
+from tests.daemons.chaos import Chaos, Operator
+from tests.daemons.parts import Process, Violation
+from tests.daemons.search import run_seed
+from tests.daemons.variants import VARIANTS, BlindFencingCrm, OwnMomentLrm, TokenlessCrm, Variant
+from tests.daemons.world import World
+
+SIDS = ("ct:1", "ct:2", "ct:3")
+
+
+class Story:
+    """Three nodes; the services run, the first on n1, the second on n2, the third on n3."""
+
+    def __init__(self, *sids: str, seed: int = 1, **kinds: Any) -> None:
+        self.world = World(seed, **kinds)
+        self.world.careful_arrivals = True
+        self.operator = Operator(self.world)
+        self.operator.begin({})
+        for number, sid in enumerate(sids or SIDS, 1):
+            self.operator.add(sid, f"n{number}")
+        self.within(30, lambda: self.operator.runs(*(sids or SIDS)))
+        self.within(60, lambda: bool(self.operator.master()))
+
+    def within(self, duration_s: float, holds: Callable[[], bool]) -> float:
+        """How long it took until it held; it must."""
+        begin_s = self.world.now
+        assert self.world.run(duration_s, holds), self.world.story()
+        return self.world.now - begin_s
+
+    def never(self, duration_s: float, happens: Callable[[], bool]) -> None:
+        assert not self.world.run(duration_s, happens), self.world.story()
+
+    def daemon(self, name: str, kind: str) -> Process:
+        return self.world.nodes[name].daemons[kind]
+
+    def boots(self) -> list[int]:
+        return [node.boot for node in self.world.nodes.values()]
+
+    def sid_away_from(self, name: str) -> tuple[str, str]:
+        """A service that does not run on this node, and its node."""
+        return next((sid, where) for sid in SIDS for where in self.operator.where(sid) if where != name)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_failover(seed: int) -> None:
+    story = Story(seed=seed)
+    sid, name = story.sid_away_from(story.operator.master())
+    story.world.power_off(name, "power")
+    assert story.within(60, lambda: story.operator.runs(sid)) <= story.world.timing.failover_s + 0.5  # the start's own
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_failover_of_the_masters_node(seed: int) -> None:
+    story = Story(seed=seed)
+    name = story.operator.master()
+    (sid,) = (sid for sid in SIDS if story.operator.where(sid) == [name])
+    story.world.power_off(name, "power")
+    assert story.within(60, lambda: story.operator.runs(sid)) <= story.world.timing.failover_with_master_s + 0.5
+
+
+def test_a_node_that_is_cut_off_is_reset_before_its_service_starts_elsewhere() -> None:
+    story = Story()
+    sid, name = story.sid_away_from(story.operator.master())
+    story.world.cut(name)
+    story.within(60, lambda: story.operator.where(sid) not in ([], [name]))
+    assert story.world.nodes[name].boot == 2
+
+
+def test_a_frozen_lrm_is_reset_and_its_service_runs_again() -> None:
+    story = Story()
+    story.world.pause(story.daemon("n2", "lrm"), 60)
+    timing = story.world.timing
+    assert story.within(30, lambda: not story.world.nodes["n2"].powered) <= timing.watchdog_s + timing.reset_s
+    story.within(60, lambda: story.operator.runs(*SIDS))
+
+
+def test_a_dead_multiplexer_resets_its_node() -> None:
+    story = Story()
+    story.world.kill(story.daemon("n2", "mux"))
+    assert story.within(30, lambda: not story.world.nodes["n2"].powered) <= story.world.timing.hardware_s
+    story.within(60, lambda: story.operator.runs(*SIDS))
+
+
+def test_an_update_leaves_services_untouched() -> None:
+    story = Story()
+    for name in story.world.nodes:
+        lrm = story.daemon(name, "lrm")
+        story.world.ask(story.world.nodes[name], "lrm", "restart")
+        running = [node.running.copy() for node in story.world.nodes.values()]
+
+        def touched(running: list[set[str]] = running) -> bool:
+            return [node.running for node in story.world.nodes.values()] != running
+
+        story.never(20, touched)
+        assert not lrm.alive
+        story.within(20, lambda: story.operator.runs(*SIDS))
+        assert story.world.nodes[name].armed
+    assert story.boots() == [1, 1, 1]
+
+
+def test_an_update_without_a_master_waits_armed() -> None:
+    story = Story()
+    for name in story.world.nodes:
+        story.world.pause(story.daemon(name, "crm"), 30)
+    lrm = story.daemon("n2", "lrm")
+    story.world.ask(story.world.nodes["n2"], "lrm", "restart")
+    story.never(29, lambda: not lrm.alive or not story.world.nodes["n2"].armed)
+    story.within(20, lambda: not lrm.alive)
+    story.within(20, lambda: story.operator.runs(*SIDS))
+    assert story.boots() == [1, 1, 1]
+
+
+def test_killed_while_it_waits_for_a_master_means_reset() -> None:
+    story = Story()
+    for name in story.world.nodes:
+        story.world.pause(story.daemon(name, "crm"), 30)
+    story.world.ask(story.world.nodes["n2"], "lrm", "restart")
+    story.world.run(5)
+    story.world.kill(story.daemon("n2", "lrm"))
+    story.within(10, lambda: not story.world.nodes["n2"].powered)
+    story.within(90, lambda: story.operator.runs(*SIDS))
+
+
+@pytest.mark.parametrize("mode", ["freeze", "ignore"])
+def test_disarm_and_arm(mode: str) -> None:
+    story = Story()
+    story.operator.command(f"disarm-ha {mode}")
+    story.within(20, lambda: (story.operator.status.get("disarm") or {}).get("state") == "disarmed")
+    assert not any(node.armed for node in story.world.nodes.values())
+    for name in story.world.nodes:
+        story.world.cut(name)
+    story.world.run(30)
+    for name in story.world.nodes:
+        story.world.heal(name)
+    story.world.run(10)
+    story.operator.command("arm-ha")
+    story.within(20, lambda: story.operator.runs(*SIDS))
+    assert story.boots() == [1, 1, 1]
+    assert all(node.armed for node in story.world.nodes.values())
+
+
+def test_maintenance_and_return() -> None:
+    story = Story()
+    story.operator.command("enable-node-maintenance n2")
+    story.within(30, lambda: not story.world.nodes["n2"].armed and story.operator.runs(*SIDS))
+    assert story.operator.where("ct:2") != ["n2"]
+    story.operator.command("disable-node-maintenance n2")
+    story.within(40, lambda: story.operator.where("ct:2") == ["n2"] and story.operator.runs(*SIDS))
+    assert story.boots() == [1, 1, 1]
+
+
+def test_a_live_move_never_stops_and_a_relocation_does() -> None:
+    story = Story("vm:1", "ct:2")
+    story.operator.command("migrate vm:1 n3")
+    story.never(10, lambda: not story.operator.where("vm:1"))
+    assert story.operator.where("vm:1") == ["n3"]
+    story.operator.command("migrate ct:2 n3")
+    story.within(20, lambda: not story.operator.where("ct:2"))
+    story.within(20, lambda: story.operator.where("ct:2") == ["n3"])
+    story.within(20, lambda: story.operator.runs("vm:1", "ct:2"))
+
+
+def test_stop_and_start() -> None:
+    story = Story()
+    story.operator.command("stop ct:2 5")
+    story.within(20, lambda: story.operator.state("ct:2") == "stopped" and not story.operator.where("ct:2"))
+    story.operator.request("ct:2", "started")
+    story.within(20, lambda: story.operator.runs(*SIDS))
+
+
+def test_restarts_and_relocations_end_in_error_and_disabled_leads_out() -> None:
+    story = Story()
+    starts: list[str] = []
+
+    def count(process: Process, request: Request[Any]) -> None:
+        if isinstance(request, Fired) and request.row == "worker.begin.start" and process.machine.job.sid == "ct:2":
+            starts.append(process.node.name)
+
+    story.world.interfere = count
+    story.world.failing.add("ct:2")
+    story.world.nodes["n2"].running.discard("ct:2")
+    story.within(60, lambda: story.operator.state("ct:2") == "error")
+    assert len(starts) == 4, "max_restart 1 and max_relocate 1: two starts on each of two nodes"
+    assert len(set(starts)) == 2
+    story.world.failing.clear()
+    story.operator.request("ct:2", "disabled")
+    story.within(20, lambda: story.operator.state("ct:2") == "stopped")
+    story.operator.request("ct:2", "started")
+    story.within(30, lambda: story.operator.runs(*SIDS))
+
+
+@pytest.mark.parametrize("trouble", ["pause", "cut", "kill"])
+@pytest.mark.parametrize("at", range(1, 50, 6))
+def test_trouble_at_each_request_while_the_lrm_arms(trouble: str, at: int) -> None:
+    """From its first request on; what it had begun must not hurt, and all comes right."""
+    world = World(at)
+    operator = Operator(world)
+    operator.begin(dict.fromkeys(SIDS, "n1"))
+    left = at
+
+    def interfere(process: Process, _: Request[Any]) -> None:
+        nonlocal left
+        if process.kind == "lrm" and process.node.name == "n1":
+            left -= 1
+            if left == 0 and trouble == "pause":
+                world.pause(process, 20)
+            elif left == 0 and trouble == "kill":
+                world.kill(process)
+            elif left == 0:
+                world.cut("n1")
+                world.after(12, lambda: world.heal("n1"))
+
+    world.interfere = interfere
+    world.run(20)
+    assert world.run(60, lambda: operator.runs(*SIDS)), world.story()
+
+
+def pause_an_ex_master(row: str, **kinds: Any) -> None:
+    """It is stopped just before its effect while a node is fenced; another takes over; then it goes on."""
+    story = Story(**kinds)
+    master = story.daemon(story.operator.master(), "crm")
+    sid, name = story.sid_away_from(master.node.name)
+    story.world.power_off(name, "power")
+
+    def interfere(process: Process, request: Request[Any]) -> None:
+        if process is master and isinstance(request, Fired) and request.row == row:
+            story.world.interfere = lambda _, __: None
+            story.world.pause(process, 30)
+
+    story.world.interfere = interfere
+    story.world.after(20, lambda: story.world.boot(name))
+    story.world.after(25, lambda: story.operator.command(f"relocate {sid} {name}"))
+    story.within(20, lambda: master.paused)
+    story.within(29, lambda: story.operator.master() != master.node.name and story.operator.runs(*SIDS))
+    story.within(60, lambda: not master.paused)
+    story.world.run(20)
+    assert story.operator.runs(*SIDS)
+
+
+@pytest.mark.parametrize("row", ["crm.master.write", "crm.master.take", "crm.master.renew", "crm.master.change"])
+def test_a_paused_ex_master_writes_nothing(row: str) -> None:
+    pause_an_ex_master(row)
+
+
+@pytest.mark.parametrize(
+    ("row", "crm", "name"),
+    [("crm.master.write", TokenlessCrm, "OneMaster"), ("crm.master.take", BlindFencingCrm, "FenceBeforeRecover")],
+)
+def test_a_paused_ex_master_must_be_refused(row: str, crm: type[Crm], name: str) -> None:
+    with pytest.raises(Violation, match=name):
+        pause_an_ex_master(row, crm=crm)
+
+
+def hear_late_of_a_renewal(seed: int, **kinds: Any) -> None:
+    """An LRM is stopped while its renewal is on its way, for nearly as long as it may be; its node is cut off."""
+    story = Story(seed=seed, **kinds)
+    timing = story.world.timing
+    _, name = story.sid_away_from(story.operator.master())
+    lrm = story.daemon(name, "lrm")
+    story.world.run(5 + seed / 7)
+
+    def interfere(process: Process, request: Request[Any]) -> None:
+        if process is lrm and isinstance(request, Fired) and request.row == "lrm.active.confirmed":
+            story.world.interfere = lambda _, __: None
+            story.world.pause(process, timing.watchdog_s - timing.round_s - 0.3)
+            story.world.cut(name)
+
+    story.world.interfere = interfere
+    story.world.run(30)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_renewal_that_is_heard_of_late_counts_from_when_it_was_sent(seed: int) -> None:
+    hear_late_of_a_renewal(seed)
+    with pytest.raises(Violation, match="FenceBeforeRecover"):
+        hear_late_of_a_renewal(seed, lrm=OwnMomentLrm)
+
+
+# ------------------------------------------------------------------------------------------------------ the search
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_seeds(seed: int) -> None:
+    run_seed(seed)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("first", range(1000, 1500, 50))
+def test_many_seeds(first: int) -> None:
+    for seed in range(first, first + 50):
+        run_seed(seed)
+
+
+def test_a_seed_reproduces_exactly() -> None:
+    assert run_seed(7, settle=False).story(600) == run_seed(7, settle=False).story(600)
+
+
+@pytest.mark.parametrize("variant", VARIANTS, ids=lambda variant: variant.name.replace(" ", "-"))
+def test_the_search_finds_what_is_broken(variant: Variant) -> None:
+    found = ""
+    with variant.installed() as kinds:
+        for seed in range(variant.seeds):
+            try:
+                run_seed(seed, only=variant.only, settle=False, **kinds)
+            except Violation as problem:
+                found = problem.name
+                break
+    assert found in variant.names
+
+
+@pytest.mark.parametrize("only", sorted({variant.only for variant in VARIANTS if variant.only}), ids=str)
+def test_the_right_protocol_survives_the_same_trouble(only: tuple[str, ...]) -> None:
+    for seed in range(3):
+        run_seed(seed, only=only, settle=False)
+
+
+def test_chaos_can_do_everything() -> None:
+    world = World(0)
+    chaos = Chaos(world)
+    chaos.operator.begin(dict.fromkeys(SIDS, "n1"))
+    world.run(5)
+    for deed in chaos.deeds.values():
+        deed()
+        world.run(1)
+    chaos.settle()
