@@ -133,10 +133,12 @@ def test_an_update_of_the_target_and_a_live_move_do_not_wait_for_each_other() ->
 def test_a_node_that_comes_back_is_not_fenced_before_its_first_heartbeat() -> None:
     """Its LRM says active, the master thaws, and in the same round finds that the node is lost (seed 5023)."""
     world, operator = cluster(1, "ct:1", "ct:2")
-    world.end("n2", "reboot")
-    assert world.run(30, lambda: world.nodes["n2"].boot == 2)
+    operator.write("settings", {"shutdown_policy": "freeze"})
+    world.end("n2", "shutdown")
+    assert world.run(30, lambda: not world.nodes["n2"].powered)
+    world.run(6)
+    world.boot("n2")
     world.hold_up = lambda _, request: 0.5 if "heartbeat/n2" in request.writes else 0.0
-    world.run(3)
-    world.hold_up = lambda _, __: 0.0
+    world.after(3.0, lambda: setattr(world, "hold_up", lambda _, __: 0.0))
     assert not world.run(30, lambda: operator.status["nodes"]["n2"] == "fence")
     assert world.nodes["n2"].boot == 2
