@@ -157,6 +157,28 @@ def test_a_late_answer_is_not_taken_for_that_to_the_next_question(path: Path, mu
     assert answers == [Refused("the second")]
 
 
+def test_who_closes_and_is_not_answered_in_time_may_open_again(path: Path, mux: ClientSocket) -> None:
+    client = WatchdogClient(path, 0.2)
+    late = threading.Timer(0.0, lambda: _answer_next(mux, "open"))
+    late.start()
+    assert client.open(now_s() + 60) == Accepted()
+    late.join()
+    assert isinstance(client.close(), Refused)
+    heard = [mux.receive(now_s() + 1), mux.receive(now_s() + 1)]
+    assert [message.verb for message in heard if message] == ["close", "gone"]
+    late = threading.Timer(0.0, lambda: _answer_next(mux, "open"))
+    late.start()
+    assert client.open(now_s() + 60) == Accepted()
+    late.join()
+
+
+def _answer_next(mux: ClientSocket, verb: str) -> None:
+    message = mux.receive(now_s() + 1)
+    assert message is not None
+    assert message.verb == verb
+    mux.reply(message.client, Accepted())
+
+
 def test_a_multiplexer_that_dies(path: Path, answering: Mux) -> None:
     mux = answering(lambda _: Accepted())
     client = WatchdogClient(path, 5.0)

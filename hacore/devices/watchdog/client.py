@@ -55,9 +55,13 @@ class WatchdogClient:
         return self._ask("keepalive", deadline_s, now_s() + self._timeout_s)
 
     def close(self) -> Accepted | Refused:
-        """Stop being a client. Refused: this process may still be one, and may ask again."""
+        """Stop being a client. Refused: this process may still be one.
+
+        If no answer comes in time the connection is given up all the same: the multiplexer hears the ``close`` before
+        it hears that the connection has ended, and this process may open again.
+        """
         answer = self._ask("close", None, now_s() + self._timeout_s)
-        if isinstance(answer, Accepted):
+        if isinstance(answer, Accepted) or answer == NO_ANSWER:
             self._drop()
         return answer
 
