@@ -5,6 +5,7 @@ from __future__ import annotations
 from hacore.daemons.base import Daemon, checks, does, sees
 from hacore.daemons.workload import Workload
 from hacore.manager.documents import (
+    RELEASE_MODES,
     RESOURCES,
     SETTINGS,
     STATUS,
@@ -58,8 +59,6 @@ _MODE_FACTS = {
     protocol.MODE_MAINTENANCE: "maintenance",
     protocol.MODE_DISARM: "disarm",
 }
-_RELEASE = frozenset({protocol.SAY_RESTART, protocol.SAY_DISARM})
-_RELEASE_MODES = {_MODES[action] for action in _RELEASE}
 
 
 class Lrm(Daemon):
@@ -275,7 +274,8 @@ class Lrm(Daemon):
     @does(*_MODES)
     def _say(self, action: Action) -> None:
         own = self.duty.own
-        self.own = LrmStatus(_MODES[action], own.generation + (action in _RELEASE), own.results)
+        mode = _MODES[action]
+        self.own = LrmStatus(mode, own.generation + (mode in RELEASE_MODES), own.results)
 
     @does(protocol.PUBLISH)
     def _publish(self) -> Asking[None]:
@@ -284,8 +284,8 @@ class Lrm(Daemon):
         said = LrmStatus(self.own.mode, self.own.generation, results)
         yield from self.transact({lrm_key(self.node): dump(said)})
         if self.granted:
-            self.release_told = self.own.mode in _RELEASE_MODES
-            self.work.published(results)
+            self.release_told = self.own.mode in RELEASE_MODES
+            self.work.published()
 
     @does(protocol.CHOOSE_JOB)
     def _choose_job(self) -> None:

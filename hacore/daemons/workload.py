@@ -87,6 +87,6 @@ class Workload:
         known = {**duty.own.results, **self.unpublished}
         return {uid: code for uid, code in sorted(known.items()) if uid in named}
 
-    def published(self, results: dict[str, str]) -> None:
-        """These are published; outcomes of uids that nobody names any more need not be."""
+    def published(self) -> None:
+        """All outcomes are published; those of uids that nobody names any more need not be."""
         self.unpublished.clear()

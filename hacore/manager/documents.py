@@ -24,6 +24,8 @@ REQUESTED_STATES = ("started", "stopped", "disabled", "ignored")
 SHUTDOWN_POLICIES = ("conditional", "freeze", "failover", "migrate")
 LIVE_TYPES = frozenset({"vm"})
 """Types of services that can move while they run."""
+RELEASE_MODES = frozenset({"restart", "disarm"})
+"""Modes by which an LRM asks to be released from guarding its services; each request has a generation of its own."""
 
 
 class DocumentError(ValueError):

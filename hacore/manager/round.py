@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from hacore.manager import commands, disarm, nodes, services
 from hacore.manager.documents import COMMANDS, RESOURCES, STATUS, dump
 from hacore.manager.view import Event, Sight, View
-from hacore.protocol.locks import MANAGER_LOCK, Lock, agent_lock
+from hacore.protocol.locks import Lock, agent_lock
 from hacore.protocol.requests import JSON, Snapshot
 from hacore.protocol.service import SERVICE
 
@@ -106,8 +106,3 @@ def _decision(view: View) -> Decision:
 def _fence_due(view: View) -> str:
     marked = sorted(node for node, state in view.status.nodes.items() if state == "fence")
     return next((node for node in marked if node in view.sight.expired and node not in view.fenced), "")
-
-
-def token_check(snapshot: Snapshot) -> dict[str, int]:
-    """The condition by which the store refuses a master that is none any more."""
-    return {MANAGER_LOCK: snapshot[MANAGER_LOCK].revision}

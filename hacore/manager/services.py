@@ -5,16 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from hacore.manager.documents import LIVE_TYPES, Command, LrmStatus, Record, Resource
+from hacore.manager.documents import LIVE_TYPES, RELEASE_MODES, Command, LrmStatus, Record, Resource
 from hacore.manager.placement import choose, usage
 from hacore.manager.view import View
 from hacore.protocol import service as table
 from hacore.protocol.service import SERVICE
 from hacore.protocol.table import Action, Fact, Row
 from hacore.protocol.vocabulary import FENCED
-
-RELEASE_MODES = frozenset({"restart", "disarm"})
-"""Modes by which an LRM asks to be released from guarding its services."""
 
 
 @dataclass(slots=True)

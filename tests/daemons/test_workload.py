@@ -47,7 +47,7 @@ class Node:
 
     def publish(self) -> dict[str, str]:
         results = self.work.results(self.duty)
-        self.work.published(results)
+        self.work.published()
         self.published = results
         return results
 

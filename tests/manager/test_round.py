@@ -20,10 +20,10 @@ from hacore.manager.documents import (
     resources_of,
     status_of,
 )
-from hacore.manager.round import decide, fit, token_check
+from hacore.manager.round import decide, fit
 from hacore.manager.view import Sight
 from hacore.protocol import service
-from hacore.protocol.locks import FENCING, MANAGER_LOCK, Lock, agent_lock
+from hacore.protocol.locks import FENCING, Lock, agent_lock
 from hacore.protocol.node import NODE
 from hacore.protocol.requests import Document, Snapshot
 from hacore.protocol.service import SERVICE
@@ -197,11 +197,6 @@ def test_documents_that_are_absent_are_not_made() -> None:
     """Their writers are operators: only the status is the master's to begin."""
     decision = decide(OWN, Snapshot({"members": Document([OWN], 1)}, 1), Sight(online=frozenset({OWN})))
     assert [*decision.writes] == [STATUS]
-
-
-def test_the_token_is_checked_by_the_managers_lock() -> None:
-    assert token_check(Snapshot({MANAGER_LOCK: Document({}, 8)}, 9)) == {MANAGER_LOCK: 8}
-    assert token_check(Snapshot({}, 9)) == {MANAGER_LOCK: 0}
 
 
 @pytest.mark.parametrize("key", [STATUS, RESOURCES, COMMANDS, "settings", "members", "lrm/n1"])
