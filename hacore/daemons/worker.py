@@ -14,6 +14,7 @@ _WANTS = {
     protocol.WANT_MOVED: {"migrate"},
     protocol.WANT_BALANCED: {"request_start_balance"},
     protocol.WANT_WATCHED: {"watch"},
+    protocol.WANT_GUARDED: {"new"},
 }
 _ENDINGS = {"retry": "start_retried", "failed": "start_failed", "stuck": "stop_failed", "wrong_node": "wrong_node"}
 

@@ -15,7 +15,7 @@ AT_ONCE = 4
 """Workers that may run at the same time."""
 RESTING_STATES = frozenset({"stopped", "freeze", "request_start"})
 """States in which nothing runs that would have to be guarded."""
-_UNTOUCHED = frozenset({"new", "recovery", "fence", "freeze", "request_start"})
+_UNTOUCHED = frozenset({"recovery", "fence", "freeze", "request_start"})
 _LEAVING = frozenset({"error", "migrate", "relocate", "request_start_balance", "fence", "recovery"})
 """States in which the master does not freeze."""
 

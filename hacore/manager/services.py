@@ -47,7 +47,7 @@ class Case:
 
     def placed(self) -> str:
         """The node that placement names, given what the service is about to do; "" if there is none."""
-        way = {"request_start": "best", "recovery": "best"}.get(self.old.state, "stay")
+        way = {"new": "best", "request_start": "best", "recovery": "best"}.get(self.old.state, "stay")
         if self.answer in {"failed", "wrong_node"}:
             way = "next"
         others = (record for sid, record in self.view.status.services.items() if sid != self.sid)

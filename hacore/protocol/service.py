@@ -26,7 +26,8 @@ transaction by the row ``crm.master.write``.
 5. ``freeze`` means: it may run unguarded on its node, and nobody touches it. The freeze carries the generation of the
    LRM's request that it acknowledges; only an LRM that is locked and armed, in mode ``active``, ends it.
 6. ``new`` means: nobody has guarded it so far, and it may run. So it is not touched, and not recovered, before the LRM
-   of its node is locked and armed.
+   of its node has answered its uid: an LRM answers only while it is locked and armed. (The LRM's mode would not do: it
+   may be the word of a life before a crash.)
 7. A frozen service whose node never comes back stays frozen: no lock and no watchdog can tell whether it runs.
 """
 
@@ -92,9 +93,12 @@ NOTE_HOME = Action("NOTE_HOME", Site.LOCAL, "The record remembers the node in ma
 GUARDED = LRM_ACTIVE & ~NODE_LOST
 """The LRM's word, and a sign of life from its node: else what it guards would be taken for lost at once."""
 
+TAKEN_ON = SUCCEEDED & ~NODE_LOST
+"""The LRM's answer to a record in ``new``: from now on it guards the service."""
+
 STATES = (
     State("new", "Just configured: it may run unguarded, so the LRM of its node must guard it first."),
-    State("request_start", "To be started: where?"),
+    State("request_start", "Does not run, and is to be started: where?"),
     State("request_start_balance", "To be started, on its way to a better node."),
     State("started", "Shall run on its node."),
     State("request_stop", "Shall be stopped on its node."),
@@ -137,8 +141,22 @@ def commanded(state: str) -> tuple[Row, ...]:
 
 START = (
     Row("service.new.freeze", "new", DISARMING | LRM_RESTARTS, "freeze", do=(ACKNOWLEDGE,)),
-    Row("service.new.start", "new", GUARDED & WANT_STARTED, "request_start", why="from here on it is guarded"),
-    Row("service.new.stop", "new", GUARDED, "request_stop"),
+    Row(
+        "service.new.balance",
+        "new",
+        TAKEN_ON & WANT_STARTED & REBALANCE & ELSEWHERE,
+        "request_start_balance",
+        do=(SET_TARGET,),
+        why="if it runs already, it stays",
+    ),
+    Row(
+        "service.new.start",
+        "new",
+        TAKEN_ON & WANT_STARTED,
+        "started",
+        why="from here on it is guarded; request_start would say that it does not run",
+    ),
+    Row("service.new.stop", "new", TAKEN_ON, "request_stop"),
     Row("service.new.wait", "new", ALWAYS, "new", why="if its node is lost, nobody can tell whether it runs there"),
     Row("service.request_start.disarm", "request_start", DISARMING, "freeze", do=(ACKNOWLEDGE,)),
     Row(

@@ -20,6 +20,7 @@ WANT_STOPPED = Fact("WANT_STOPPED", Checker.LOCAL, "The record's state is reques
 WANT_MOVED = Fact("WANT_MOVED", Checker.LOCAL, "The record's state is migrate: move it while it runs.")
 WANT_BALANCED = Fact("WANT_BALANCED", Checker.LOCAL, "The record's state is request_start_balance.")
 WANT_WATCHED = Fact("WANT_WATCHED", Checker.LOCAL, "The uid was executed before; look whether the service still runs.")
+WANT_GUARDED = Fact("WANT_GUARDED", Checker.LOCAL, "The record's state is new: say that this LRM guards it now.")
 AT_TARGET = Fact("AT_TARGET", Checker.LOCAL, "The target is this node.")
 MOVE_DONE = Fact("MOVE_DONE", Checker.LOCAL, "The device says that the service runs on the target and not here.")
 RETRIES_LEFT = Fact("RETRIES_LEFT", Checker.LOCAL, "Fewer starts have failed here than max_restart allows.")
@@ -48,6 +49,7 @@ WORKER = Table(
     (
         Row("worker.begin.error", "begin", IN_ERROR, "success", why="an operator's matter"),
         Row("worker.begin.wrong_node", "begin", ~HERE, "wrong_node"),
+        Row("worker.begin.guard", "begin", WANT_GUARDED, "success", why="the LRM works only while it is guarded"),
         Row("worker.begin.watch", "begin", WANT_WATCHED & ~RUNNING, "down"),
         Row("worker.begin.runs", "begin", (WANT_RUNNING | WANT_WATCHED) & RUNNING, "success"),
         Row("worker.begin.start", "begin", WANT_RUNNING, "starting", do=(START_SERVICE,)),

@@ -60,6 +60,8 @@ CASES = [
     Case("worker.begin.error", "error", "success", RUNS, {"here": False}),
     Case("worker.begin.wrong_node", "started", "wrong_node", job={"here": False}, says=("wrong_node",)),
     Case("worker.begin.wrong_node", "watch", "wrong_node", RUNS, {"here": False}, says=("wrong_node",)),
+    Case("worker.begin.guard", "new", "success", RUNS),
+    Case("worker.begin.guard", "new", "success"),
     Case("worker.begin.watch", "watch", "down"),
     Case("worker.begin.runs", "watch", "success", RUNS),
     Case("worker.begin.runs", "started", "success", RUNS),
@@ -123,7 +125,7 @@ def test_the_service_is_handled_by_its_configuration() -> None:
 
 @given(
     st.sampled_from(
-        ["error", "started", "request_stop", "stopped", "migrate", "relocate", "request_start_balance", "watch"]
+        ["new", "error", "started", "request_stop", "stopped", "migrate", "relocate", "request_start_balance", "watch"]
     ),
     st.builds(Service, *[st.booleans()] * 5),
     st.booleans(),
@@ -137,7 +139,7 @@ def test_a_worker_reports_what_it_has_seen(
     effects = [each for each in asked if isinstance(each, Start | Stop | Migrate)]
     assert len(effects) <= 1
     assert here or not effects
-    assert state != "error" or not effects
+    assert state not in {"error", "new"} or not effects
     assert not effects or isinstance(next(each for each in asked if not isinstance(each, Fired)), Probe)
     if outcome.code == "success" and state in {"started", "watch"}:
         assert service.runs

@@ -12,7 +12,7 @@ from hacore.protocol.requests import Job
 from hacore.protocol.service import SERVICE
 
 STATES = [state.name for state in SERVICE.states]
-NO_JOB = {"new", "recovery", "fence", "freeze", "request_start"}
+NO_JOB = {"recovery", "fence", "freeze", "request_start"}
 
 
 def duty(

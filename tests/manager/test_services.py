@@ -107,9 +107,11 @@ AT_N1 = {"node": "n1", "failed_nodes": ["n2"]}
 
 CASES = [
     Case("service.new.freeze", record("new"), FROZEN, mode="restart"),
-    Case("service.new.start", record("new"), record("started", node="n1")),
-    Case("service.new.stop", record("new"), record("request_stop", node="n1"), want="stopped"),
-    Case("service.new.wait", record("new"), record("new", node="n1"), mode="idle", node="lost", kept_uid=True),
+    Case("service.new.start", record("new"), record("started", node="n1"), answer="success"),
+    Case("service.new.balance", record("new"), record("request_start_balance", node="n1", target="n2"),
+         answer="success", rebalance=True),
+    Case("service.new.stop", record("new"), record("request_stop", node="n1"), answer="success", want="stopped"),
+    Case("service.new.wait", record("new"), record("new", node="n1"), kept_uid=True),
     # ------------------------------------------------------------------------------------------------- to be started
     Case("service.request_start.disarm", record("request_start", **STALE), FROZEN, disarm=True, mode="disarm"),
     Case("service.request_start.balance", record("request_start", **STALE),
