@@ -195,7 +195,14 @@ def work(of: str, job: Guard) -> tuple[Row, ...]:
 WAIT = (
     Row("lrm.wait.quit", "wait_for_agent_lock", LEAVING, "exited", ends_round=True, why="nothing is held"),
     Row("lrm.wait.blind", "wait_for_agent_lock", ~QUORATE, "wait.resting"),
-    Row("lrm.wait.say_disarm", "wait_for_agent_lock", DISARM_ASKED & ~MODE_DISARM, "wait.telling", do=(SAY_DISARM,)),
+    Row(
+        "lrm.wait.say_disarm",
+        "wait_for_agent_lock",
+        DISARM_ASKED & ~(MODE_DISARM & RELEASE_TOLD),
+        "wait.telling",
+        do=(SAY_DISARM,),
+        why="a late word of an earlier life may still land; after this one it cannot",
+    ),
     Row(
         "lrm.wait.left",
         "wait_for_agent_lock",

@@ -27,7 +27,7 @@ transaction by the row ``crm.master.write``.
    LRM's request that it acknowledges; only an LRM that is locked and armed, in mode ``active``, ends it.
 6. ``new`` means: nobody has guarded it so far, and it may run. So it is not touched, and not recovered, before the LRM
    of its node has answered its uid: an LRM answers only while it is locked and armed. (The LRM's mode would not do: it
-   may be the word of a life before a crash.)
+   may be the word of a life before a crash.) Nor is it frozen: to be frozen is to be thawed one day, on that mode.
 7. A frozen service whose node never comes back stays frozen: no lock and no watchdog can tell whether it runs.
 """
 
@@ -140,7 +140,6 @@ def commanded(state: str) -> tuple[Row, ...]:
 
 
 START = (
-    Row("service.new.freeze", "new", DISARMING | LRM_RESTARTS, "freeze", do=(ACKNOWLEDGE,)),
     Row(
         "service.new.balance",
         "new",

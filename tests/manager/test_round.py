@@ -129,8 +129,8 @@ def test_new_services_get_a_record_and_others_lose_theirs() -> None:
     decision = cluster.decide()
     made = status_of(after(cluster.snapshot(), decision)).services
     assert {sid: (record.state, record.node) for sid, record in made.items()} == {
-        "proc:a": ("started", "n1"),
-        "proc:b": ("request_stop", "n2"),
+        "proc:a": ("new", "n1"),
+        "proc:b": ("new", "n2"),
     }
     removed = [dict(each.fields) for each in decision.events if each.kind == "service_removed"]
     assert removed == [{"sid": "proc:c", "reason": "ignored"}, {"sid": "proc:d", "reason": "unconfigured"}]

@@ -106,7 +106,6 @@ WAS_STARTED = record("started", failed_nodes=["n2"], **STALE)
 AT_N1 = {"node": "n1", "failed_nodes": ["n2"]}
 
 CASES = [
-    Case("service.new.freeze", record("new"), FROZEN, mode="restart"),
     Case("service.new.start", record("new"), record("started", node="n1"), answer="success"),
     Case("service.new.balance", record("new"), record("request_start_balance", node="n1", target="n2"),
          answer="success", rebalance=True),
