@@ -1,7 +1,7 @@
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help setup run test lint types tests test-long diagrams format clean constraints
+.PHONY: help setup run check check-long test lint types tests test-long diagrams format clean constraints
 
 BIN := .venv/bin
 PIP_QUIETLY := -qq --disable-pip-version-check
@@ -12,8 +12,16 @@ help: ## List the targets
 setup: .venv/stamp ## Create .venv, or bring it up to date
 	@:
 
-run: diagrams ## Draw the diagrams and show a failover
+run: setup ## Check the protocol quickly, draw the diagrams, show a failover
+	@$(BIN)/hacore check --quick
+	@$(BIN)/hacore diagram
 	@$(BIN)/hacore demo
+
+check: setup ## Check the protocol: some minutes
+	@$(BIN)/hacore check
+
+check-long: setup ## Check the protocol: all slices and configurations
+	@$(BIN)/hacore check --long
 
 test: lint types tests ## Everything that a change must pass
 

@@ -33,6 +33,8 @@ SECTIONS = {
         "tables": "tables:tables",
         "diagram": "diagram:diagram",
         "lint": "lint:lint",
+        "prove": "prove:prove",
+        "check": "check:check",
     },
     "A cluster on this machine": {
         "demo": "demo:demo",

@@ -13,7 +13,7 @@ from hacore.cli.options import settings_option
 from hacore.cli.store import exists, opened, read
 from hacore.cli.text import aligned, say_json
 from hacore.manager.documents import Settings, settings_of
-from hacore.protocol.timing import Timing, TimingError
+from hacore.protocol.timing import SAFE, Timing, TimingError
 
 HELP = """Show every duration, whether the configuration is safe, and how long a failover takes.
 
@@ -21,15 +21,19 @@ The settings are those of the cluster in DIR if there is one, else the defaults;
 nothing. What is derived follows from the rest; setting it yourself can only make it longer than is needed, for a
 configuration that is not safe is refused.
 
+--synthesise asks a solver (Z3) instead for the least durations that these settings allow, in exact fractions: those
+given with --set are kept, all other derived ones are sought. It shows a run in which a lock that lived a little shorter
+would be taken too early.
+
 \b
 Examples:
   hacore timing
   hacore timing --set hardware_s=10               what would a watchdog of 10 s cost?
   hacore timing --set round_s=0.2 --set call_timeout_s=0.1
+  hacore timing --synthesise --set watchdog_s=20  what is the shortest lock for this watchdog?
   hacore settings set timing.missed_rounds=3      change them, while the cluster is down
 """
 
-INEQUALITY = "lock_ttl_s * (1 - drift) >= (watchdog_s + reset_s) * (1 + drift)"
 SETTINGS = tuple(field.name for field in fields(Timing) if field.init)
 MAY_BE_DERIVED = tuple(field.name for field in fields(Timing) if field.init and field.default == 0.0)
 DERIVED = tuple(field.name for field in fields(Timing) if not field.init)
@@ -47,9 +51,10 @@ def timing_with(settings: Settings, changes: Mapping[str, Any]) -> Timing:
 
 @click.command(help=HELP, short_help="Show durations, the safety inequality and a failover's timeline.")
 @settings_option
+@click.option("--synthesise", is_flag=True, help="Find the least durations, and show why less does not do.")
 @click.option("--json", "as_json", is_flag=True, help="Answer in JSON.")
 @click.pass_obj
-def timing(directory: Path, timing: dict[str, Any], as_json: bool) -> None:
+def timing(directory: Path, timing: dict[str, Any], synthesise: bool, as_json: bool) -> None:
     place = click.format_filename(directory)
     settings, source = Settings(), f"the defaults: there is no cluster in {place}"
     if exists(directory):
@@ -57,12 +62,14 @@ def timing(directory: Path, timing: dict[str, Any], as_json: bool) -> None:
             settings, source = settings_of(read(store)), f"the cluster in {place}"
     result = timing_with(settings, timing)
     given = {**settings.timing, **timing}
+    least = _synthesis(result, timing) if synthesise else None
     if as_json:
-        say_json({"source": "cluster" if exists(directory) else "defaults", "tried": timing, **facts(result, given)})
+        told = _least_facts(result, least) if least else facts(result, given)
+        say_json({"source": "cluster" if exists(directory) else "defaults", "tried": timing, **told})
         return
     tried = f", with {', '.join(f'{name}={value:g}' for name, value in timing.items())}" if timing else ""
     click.echo(f"Settings of {source}{tried}\n")
-    click.echo("\n".join(_text(result, given)))
+    click.echo("\n".join(_least_text(result, least) if least else _text(result, given)))
 
 
 def facts(timing: Timing, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -73,7 +80,7 @@ def facts(timing: Timing, given: Mapping[str, Any]) -> dict[str, Any]:
         "settings": {name: getattr(timing, name) for name in SETTINGS},
         "derived": [name for name in MAY_BE_DERIVED if not given.get(name)] + list(DERIVED),
         **{name: getattr(timing, name) for name in DERIVED},
-        "inequality": {"text": INEQUALITY, "left_s": left, "right_s": right, "holds": left >= right},
+        "inequality": {"text": SAFE, "left_s": left, "right_s": right, "holds": left >= right},
         "timeline": [{"at_s": round(at_s, 6), "what": what} for at_s, what in timing.timeline()],
         "failover_s": timing.failover_s,
         "failover_with_master_s": timing.failover_with_master_s,
@@ -89,7 +96,7 @@ def _text(timing: Timing, given: Mapping[str, Any]) -> list[str]:
             for name in (*SETTINGS, *DERIVED)
         ),
         "",
-        f"Safe, because {INEQUALITY}:",
+        f"Safe, because {SAFE}:",
         f"  {timing.lock_ttl_s:g} * {1 - timing.drift:g} >= "
         f"({timing.watchdog_s:g} + {timing.reset_s:g}) * {1 + timing.drift:g}, "
         f"that is {inequality['left_s']:.4f} >= {inequality['right_s']:.4f}: a lock outlives its owner's services.",
@@ -115,3 +122,44 @@ def _sentences() -> dict[str, str]:
         if isinstance(above, ast.AnnAssign) and isinstance(above.target, ast.Name)
         if isinstance(below, ast.Expr) and isinstance(below.value, ast.Constant) and isinstance(below.value.value, str)
     }
+
+
+# ------------------------------------------------------------------------------------------------------ --synthesise
+
+
+def _synthesis(timing: Timing, fixed: Mapping[str, Any]) -> Any:
+    """The least durations for this timing's settings; what is fixed is kept."""
+    try:
+        from model_check.synthesise import GIVEN, synthesise
+    except ModuleNotFoundError as missing:
+        raise click.ClickException(f"{missing.name} is not installed: pip install hacore[check]") from None
+    return synthesise({**{name: getattr(timing, name) for name in GIVEN}, **fixed})
+
+
+def _least_facts(timing: Timing, found: Any) -> dict[str, Any]:
+    """What was found, beside what hacore takes; fractions as text."""
+    return {
+        "given": {name: getattr(timing, name) for name in found.given},
+        "reset_s": float(found.reset_s),
+        "pause_s": float(found.pause_s),
+        "least": {name: float(value) for name, value in found.least.items()},
+        "exact": {name: str(value) for name, value in found.least.items()},
+        "taken": {name: getattr(timing, name) for name in found.least},
+        "shorter": {
+            "lock_ttl_s": float(found.shorter.lock_ttl_s),
+            "moments": [{"at_s": float(at_s), "what": what} for at_s, what in found.shorter.moments()],
+        },
+    }
+
+
+def _least_text(timing: Timing, found: Any) -> list[str]:
+    rows = [("", name, f"{float(it):.6g}", f"{getattr(timing, name):.6g}") for name, it in found.least.items()]
+    return [
+        "The least that these settings allow; Z3 finds it and proves that less contradicts the requirements:",
+        *aligned([("", "", "least", "hacore takes"), *rows]),
+        "",
+        f"A node that stands still, or is cut off, for up to {float(found.pause_s):g} s is not reset.",
+        f"Less does not do. If a lock lived a thousandth shorter, {float(found.shorter.lock_ttl_s):.6g} s, this could "
+        "happen, in seconds from the last renewal:",
+        *(f"  {float(at_s):9.4f}  {what}" for at_s, what in found.shorter.moments()),
+    ]

@@ -12,18 +12,80 @@ clock and its last feeding, see hacore.protocol.watchdog) plus a margin. Another
     lock_ttl_s * (1 - drift)  >=  (watchdog_s + reset_s) * (1 + drift)
 
 CLOCK_BOOTTIME is slewed by NTP by at most 500 ppm (man 2 adjtimex), which is the default drift.
+
+The formulas stand at the top, each once. They hold of whatever has the names of :class:`Timing` and can be calculated
+with: its numbers, exact fractions, or a solver's terms (``hacore timing --synthesise``).
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field, fields
+from typing import Any
 
 CALLS_IN_ROUND = 6
 """Calls of an LRM from one renewal to the next, besides those within round_s: renew, read, publish, read, heartbeat,
 read. Only within round_s does it begin anything more (the row lrm.active.late)."""
 MOST = 1e6
 """No duration and no count is as long as this."""
+
+
+# ------------------------------------------------------------------------------------------------------- formulas
+
+
+def reset_s(it: Any) -> Any:
+    """From a passed deadline to the end of everything on the node: the multiplexer may feed once more, while paused."""
+    return 2 * it.hardware_s + it.margin_s
+
+
+def guarded_round_s(it: Any) -> Any:
+    """From one renewal's sending to the next's, at most."""
+    return it.round_s + CALLS_IN_ROUND * it.call_timeout_s
+
+
+def least_watchdog_s(it: Any) -> Any:
+    """A round, once more for each that may be missed."""
+    return (it.missed_rounds + 1) * guarded_round_s(it)
+
+
+def least_offline_s(it: Any) -> Any:
+    """So far apart may the heartbeats of a healthy node lie."""
+    return it.round_s + it.call_timeout_s
+
+
+REQUIREMENTS: dict[str, Callable[[Any], Any]] = {
+    "lock_ttl_s * (1 - drift) >= (watchdog_s + reset_s) * (1 + drift)": lambda it: (
+        it.lock_ttl_s * (1 - it.drift) >= (it.watchdog_s + it.reset_s) * (1 + it.drift)
+    ),
+    f"watchdog_s >= (missed_rounds + 1) * (round_s + {CALLS_IN_ROUND} * call_timeout_s)": lambda it: (
+        it.watchdog_s >= least_watchdog_s(it)
+    ),
+    "offline_s >= round_s + call_timeout_s": lambda it: it.offline_s >= least_offline_s(it),
+    "offline_delay_s >= offline_s": lambda it: it.offline_delay_s >= it.offline_s,
+}
+"""What any timing must fulfil, as people write it and as a formula: not to run services twice, and then not to take
+healthy nodes for lost."""
+SAFE, WATCHDOG_LASTS, HEARTBEATS_COUNT, DELAY_LASTS = REQUIREMENTS
+
+
+def waits_s(it: Any) -> tuple[Any, Any]:
+    """For what a failover waits, once every CRM has seen the last renewal: for the later of these."""
+    return it.lock_ttl_s, it.offline_delay_s + it.round_s
+
+
+def failover_s(it: Any, wait_s: Any) -> Any:
+    """From a node's failure to the start of its services elsewhere, in the worst case, the master not being on it."""
+    begin = it.round_s + it.call_timeout_s + wait_s
+    return begin + it.round_s + 4 * it.call_timeout_s + it.round_s + 5 * it.call_timeout_s
+
+
+def failover_with_master_s(it: Any, wait_s: Any) -> Any:
+    """The same when the failed node's CRM was master: the others have watched both locks all along."""
+    return failover_s(it, wait_s) + it.round_s + 4 * it.call_timeout_s
+
+
+# ------------------------------------------------------------------------------------------------------- settings
 
 
 class TimingError(ValueError):
@@ -69,9 +131,9 @@ class Timing:
             if setting.init:
                 self._check(setting.name, getattr(self, setting.name))
         put = object.__setattr__
-        put(self, "reset_s", 2 * self.hardware_s + self.margin_s)
+        put(self, "reset_s", reset_s(self))
         put(self, "feed_s", self.hardware_s / 4)
-        put(self, "watchdog_s", self.watchdog_s or self.least_watchdog_s())
+        put(self, "watchdog_s", self.watchdog_s or least_watchdog_s(self))
         put(self, "lock_ttl_s", self.lock_ttl_s or self.least_lock_ttl_s())
         put(self, "offline_s", self.offline_s or 2 * self.round_s + self.call_timeout_s)
         put(self, "offline_delay_s", self.offline_delay_s or self.offline_s)
@@ -91,32 +153,28 @@ class Timing:
     def _refuse_unsafe(self) -> None:
         if not self.is_safe():
             raise TimingError(
-                "unsafe: lock_ttl_s * (1 - drift) >= (watchdog_s + reset_s) * (1 + drift) does not hold: "
+                f"unsafe: {SAFE} does not hold: "
                 f"{self.lock_ttl_s:g} * {1 - self.drift:g} < "
                 f"({self.watchdog_s:g} + {self.reset_s:g}) * {1 + self.drift:g}; a lock could be taken "
                 f"while its owner's services still run. Set lock_ttl_s to at least {self.least_lock_ttl_s():g}"
             )
-        if self.watchdog_s < self.least_watchdog_s():
+        if not REQUIREMENTS[WATCHDOG_LASTS](self):
             raise TimingError(
                 f"watchdog_s is {self.watchdog_s:g}, but with {self.missed_rounds} missed round(s), rounds of "
                 f"{self.round_s:g} s and calls of {self.call_timeout_s:g} s a renewal may take "
-                f"{self.least_watchdog_s():g} s: healthy nodes would be reset"
+                f"{least_watchdog_s(self):g} s: healthy nodes would be reset"
             )
-        if self.offline_s < self.round_s + self.call_timeout_s:
+        if not REQUIREMENTS[HEARTBEATS_COUNT](self):
             raise TimingError(
                 f"offline_s is {self.offline_s:g}, but a healthy node's heartbeats may lie "
-                f"{self.round_s + self.call_timeout_s:g} s apart (round_s + call_timeout_s)"
+                f"{least_offline_s(self):g} s apart (round_s + call_timeout_s)"
             )
-        if self.offline_delay_s < self.offline_s:
+        if not REQUIREMENTS[DELAY_LASTS](self):
             raise TimingError(f"offline_delay_s is {self.offline_delay_s:g}, less than offline_s ({self.offline_s:g})")
 
     def is_safe(self) -> bool:
         """The safety inequality."""
-        return self.lock_ttl_s * (1 - self.drift) >= (self.watchdog_s + self.reset_s) * (1 + self.drift)
-
-    def least_watchdog_s(self) -> float:
-        """From one renewal's sending to the next's, once more for each that may be missed."""
-        return (self.missed_rounds + 1) * (self.round_s + CALLS_IN_ROUND * self.call_timeout_s)
+        return bool(REQUIREMENTS[SAFE](self))
 
     def least_lock_ttl_s(self) -> float:
         """A lifetime for which the safety inequality holds: the least, rounded up to a hundredth."""
@@ -146,10 +204,9 @@ class Timing:
     @property
     def failover_s(self) -> float:
         """The worst case from a node's failure to the start of its services elsewhere, the master not being on it."""
-        begin = self.round_s + self.call_timeout_s + max(self.lock_ttl_s, self.offline_delay_s + self.round_s)
-        return begin + self.round_s + 4 * self.call_timeout_s + self.round_s + 5 * self.call_timeout_s
+        return float(failover_s(self, max(waits_s(self))))
 
     @property
     def failover_with_master_s(self) -> float:
         """The same when the failed node's CRM was master: the others have watched both locks all along."""
-        return self.failover_s + self.round_s + 4 * self.call_timeout_s
+        return float(failover_with_master_s(self, max(waits_s(self))))

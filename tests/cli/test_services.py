@@ -130,7 +130,7 @@ def test_remove_takes_one_service_out(serving: Cluster) -> None:
 def test_remove_says_how_it_left_a_service(serving: Cluster) -> None:
     serving.rounds({}, frozenset({"node1"}))
     serving.rounds({}, frozenset({"node1"}))
-    assert "(started)" in serving.ok("remove", "proc:web")
+    assert "(new)" in serving.ok("remove", "proc:web"), "no LRM has taken it on here"
     serving.rounds({}, frozenset({"node1"}))
     assert "proc:web" not in serving.value("manager/status")["services"]
 

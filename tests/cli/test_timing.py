@@ -80,3 +80,34 @@ def test_a_broken_cluster_is_one_line(cluster: Cluster) -> None:
 def test_what_is_not_understood(cluster: Cluster) -> None:
     cluster.not_understood("timing", "--set", "round_s")
     cluster.not_understood("timing", "--set", "round_s=soon")
+
+
+# ------------------------------------------------------------------------------------------------------ --synthesise
+
+
+def test_the_least_durations(cluster: Cluster) -> None:
+    told = cluster.json("timing", "--synthesise")
+    timing = Timing()
+    assert told["source"] == "cluster"
+    assert told["given"] == {name: getattr(timing, name) for name in told["given"]}
+    assert told["taken"] == {name: getattr(timing, name) for name in told["least"]}
+    assert told["least"]["watchdog_s"] == timing.watchdog_s
+    assert timing.lock_ttl_s - 0.01 <= told["least"]["lock_ttl_s"] < timing.lock_ttl_s
+    assert told["exact"]["lock_ttl_s"] == "182091/19990"
+    moments = [it["at_s"] for it in told["shorter"]["moments"]]
+    assert moments == sorted(moments)
+    assert told["shorter"]["lock_ttl_s"] < told["least"]["lock_ttl_s"]
+
+
+def test_the_least_durations_as_text(cluster: Cluster) -> None:
+    text = cluster.ok("timing", "--synthesise", "--set", "watchdog_s=20")
+    lines = [line.split() for line in text.splitlines()]
+    assert ["watchdog_s", "20", "20"] in lines
+    assert ["lock_ttl_s", "23.5235", "23.53"] in lines
+    assert "for up to 17.2 s is not reset" in text
+    assert text.splitlines()[-1].endswith("after its lock was taken")
+
+
+def test_the_least_durations_of_nothing(cluster: Cluster) -> None:
+    assert "unsafe: " in cluster.refused("timing", "--synthesise", "--set", "lock_ttl_s=1")
+    assert "unknown timing setting" in cluster.refused("timing", "--synthesise", "--set", "lock=1")

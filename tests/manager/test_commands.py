@@ -212,7 +212,8 @@ def test_disarming_twice_or_arming_what_is_armed_is_refused(disarm: str, text: s
     assert kinds(decision) == ["command_refused"]
 
 
-def test_a_command_to_a_service_just_added_is_taken() -> None:
+def test_a_command_to_a_service_that_nobody_guards_yet_is_refused_and_says_why() -> None:
     cluster = Cluster(resources={WEB: Resource("n1")})
     cluster.command("relocate proc:web n2")
-    assert "command_refused" not in kinds(cluster.decide())
+    refused = [event for event in cluster.decide().events if event.kind == "command_refused"]
+    assert [event.fields["reason"] for event in refused] == ["proc:web is in state new"]

@@ -1,0 +1,98 @@
+"""Slices, explored: every state of each, the safety properties in all of them, and which rows fired."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+
+from hacore.protocol.table import Table
+from model_check.explore import Exploration, Progress, explore, story
+from model_check.ground import Ground
+from model_check.lang import Model
+from model_check.outcome import Check, Step, Story, Verdict
+from model_check.properties import SAFETY, add_safety
+from model_check.world import world
+from model_check.world.fields import Dimensions
+from model_check.world.rows import Variant
+from model_check.world.slices import Slice
+
+SENTENCES = {prop.name: prop.sentence for prop in SAFETY}
+DEADLOCK = "NoDeadlock"
+NO_DEADLOCK = "Something can always happen."
+Watch = Callable[[Progress], None]
+
+
+def model_of(slice_: Slice, tables: Mapping[str, Table], variants: Iterable[Variant] = ()) -> Model:
+    """A slice's world with the safety properties as its invariants."""
+    model = world(slice_, tables, tuple(variants))
+    add_safety(model, Dimensions.of(slice_))
+    return model
+
+
+def explored(slice_: Slice, tables: Mapping[str, Table], watch: Watch | None = None, limit: int | None = None) -> Check:
+    """Every state of a slice. Broken promises come with their shortest run."""
+    begin = time.perf_counter()
+    ground = Ground(model_of(slice_, tables))
+    found = explore(ground, deadlock=True, progress=watch, limit=limit)
+    fired = fired_rows(ground, found)
+    stories = tuple(stories_of(ground, found))
+    unfinished = "" if found.complete or stories else f"stopped at {found.distinct:,} states"
+    return Check(
+        group="explore",
+        name=slice_.name,
+        sentence=slice_.sentence,
+        verdict=Verdict.SAFETY if stories else Verdict.BROKEN if unfinished else Verdict.PASSED,
+        seconds=time.perf_counter() - begin,
+        figures={
+            "distinct states": found.distinct,
+            "depth": found.depth,
+            "rows": sum(count > 0 for count in fired.values()),
+            "engine": found.engine,
+            **constants(slice_),
+        },
+        problem="; ".join(f"{told.property} does not hold" for told in stories) or unfinished,
+        stories=stories,
+        fired=fired,
+    )
+
+
+def constants(slice_: Slice) -> dict[str, int | float | str]:
+    """What a slice's world consists of."""
+    return {
+        "nodes": slice_.nodes,
+        "services": slice_.services,
+        "masters": slice_.managers,
+        "ticks": f"watchdog {slice_.watchdog}, reset {slice_.reset}, lock {slice_.lock}",
+    }
+
+
+def fired_rows(ground: Ground, found: Exploration) -> dict[str, int]:
+    """How often each row of the tables fired, those included that are taken along, or written by a master."""
+    counts: Counter[str] = Counter()
+    for instance in ground.instances:
+        action = instance.action
+        for row in {action.row, *action.tags, *(word for word in action.name.split() if "." in word)} - {""}:
+            counts[row] += found.fired[instance.number]
+    return {row: count for row, count in sorted(counts.items()) if not row.startswith("world.")}
+
+
+def stories_of(ground: Ground, found: Exploration) -> Iterable[Story]:
+    """What was violated first, and how it comes about."""
+    if found.violated is not None:
+        name, state = found.violated
+        yield Story(name, SENTENCES.get(name, name), steps_to(ground, found, state))
+    elif found.deadlocked is not None:
+        yield Story(DEADLOCK, NO_DEADLOCK, steps_to(ground, found, found.deadlocked))
+
+
+def steps_to(ground: Ground, found: Exploration, state: tuple[int, ...]) -> tuple[Step, ...]:
+    return tuple(
+        Step(
+            step.number,
+            step.instance.name,
+            step.instance.action.row,
+            {name: (str(old), str(new)) for name, (old, new) in step.changes.items()},
+        )
+        for step in story(ground, found, state)
+    )

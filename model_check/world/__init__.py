@@ -1,0 +1,38 @@
+"""The closed model: the tables of all daemons, the store and the devices they act on, and what may happen to them.
+
+Every step of a daemon is a row of its table: the guard, the target, the actions and what the store is asked to check
+come from there (:mod:`model_check.world.rows`). Written here is what a table leaves to its readers: what facts and
+actions mean, and how the world behaves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from hacore.protocol.table import Table
+from hacore.protocol.tables import TABLES
+from model_check.lang import Model, Premise
+from model_check.world import worker
+from model_check.world.crm import CrmReader
+from model_check.world.environment import Environment
+from model_check.world.fields import Dimensions, fields
+from model_check.world.lrm import LrmReader
+from model_check.world.records import Records
+from model_check.world.rows import Variant, add_rows
+from model_check.world.slices import Slice
+
+
+def world(slice_: Slice, tables: Mapping[str, Table] = TABLES, variants: Sequence[Variant] = ()) -> Model:
+    """The model of one slice, over the given tables; ``variants`` hold where their selectors do."""
+    dims = Dimensions.of(slice_)
+    model = Model(slice_.name, fields(dims, slice_, (tables, *(variant.tables for variant in variants))))
+    model.premises.append(Premise((dims.lock,), (dims.watchdog, dims.reset)))
+    records = Records(dims, slice_, tables, variants)
+    for reader in (
+        LrmReader(dims, slice_).reader(),
+        worker.reader(dims, slice_),
+        CrmReader(dims, slice_, records).reader(),
+    ):
+        add_rows(model, reader, tables, variants)
+    Environment(model, dims, slice_).add_all()
+    return model

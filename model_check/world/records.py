@@ -1,0 +1,269 @@
+"""What the names of the service, node and disarm tables mean: what a master plans with a record, and what it writes.
+
+A plan is the row that a master has decided for one record, and has not yet written. Deciding and writing are two steps,
+with any pause between them. A real transaction holds a plan for every record at once; here they are written one after
+the other, in an order that the tables allow, which adds states and leaves none out. Only one order is insisted upon,
+because a transaction knows no other: a node's fencing lock is freed after the services that rest on it have moved on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+from hacore.protocol import disarm, node, service
+from hacore.protocol.table import Action, Fact, Row, Table
+from hacore.protocol.vocabulary import FENCED, MAINTENANCE_ASKED
+from model_check.lang import FALSE, TRUE, Context, Domain, Expr, every, ite, some
+from model_check.world.fields import OUTCOMES, RELEASES, Dimensions, faulty
+from model_check.world.rows import UNKNOWN, Effect, Maybe, Reader, Truth, Variant, conditions, possibly
+from model_check.world.slices import Slice
+
+PLACED = (service.SET_TARGET, service.TAKE_COMMAND, service.STEAL, service.FOLLOW)
+"""Actions for which placement, or a command to move, names a node."""
+
+
+class Records:
+    """Plans and writes of one world's masters."""
+
+    def __init__(
+        self, dims: Dimensions, slice_: Slice, tables: Mapping[str, Table], variants: Sequence[Variant]
+    ) -> None:
+        self.dims, self.slice, self.tables, self.variants = dims, slice_, tables, variants
+        self.readers = {
+            "service": Reader("service", "state", {"s": dims.service}, self._service_facts(), blind=_has_read),
+            "node": Reader("node", "node_state", {"n": dims.node}, self._node_facts(), blind=_has_read),
+            "disarm": Reader("disarm", "disarm", {}, self._disarm_facts(), blind=_has_read),
+        }
+
+    # ------------------------------------------------------------------------------------------------------ facts
+
+    def _if(self, happening: str, truth: Truth = UNKNOWN) -> Callable[..., Truth]:
+        return lambda *_, **__: truth if self.slice.has(happening) else FALSE
+
+    def _lost(self, n: Expr) -> Truth:
+        """A master takes any node for lost, rightly or not, where anything may go wrong."""
+        return possibly(faulty(self.dims, self.slice, n)) if self.slice.has("suspect") else FALSE
+
+    def _online(self, n: Expr) -> Truth:
+        return Maybe(TRUE, ~Maybe.of(self._lost(n)).may)
+
+    def _service_facts(self) -> dict[Fact, Callable[..., Truth]]:
+        def answered(*outcomes: str) -> Callable[..., Truth]:
+            return lambda c, s: c.answer[s].isin(*outcomes)
+
+        def mode(c: Context, s: Expr, *modes: str) -> Expr:
+            return c.mode[c.at[s]].isin(*modes)
+
+        def asks_again(c: Context, s: Expr) -> Expr:
+            return mode(c, s, *RELEASES) & ~(c.gen[c.at[s]] == c.ack[s])
+
+        return {
+            service.WANT_STARTED: lambda c, s: c.wanted[s] == "started",
+            service.WANT_DISABLED: lambda c, s: c.wanted[s] == "disabled",
+            service.SUCCEEDED: answered("success"),
+            service.START_FAILED: answered("failed", "wrong_node"),
+            service.WRONG_NODE: answered("wrong_node"),
+            service.WENT_DOWN: answered("down"),
+            service.ANSWERED: answered(*OUTCOMES),
+            service.NOTED: lambda c, s: UNKNOWN,
+            service.NODE_ONLINE: lambda c, s: self._online(c.at[s]),
+            service.NODE_LOST: lambda c, s: self._lost(c.at[s]),
+            service.IN_MAINTENANCE: lambda c, s: c.node_state[c.at[s]] == "maintenance",
+            service.LRM_RESTARTS: lambda c, s: mode(c, s, "restart"),
+            service.LRM_ACTIVE: lambda c, s: mode(c, s, "active"),
+            service.LRM_ASKS_AGAIN: asks_again,
+            service.DISARMING: lambda c, s: c.disarm.isin("disarming", "disarmed"),
+            service.REBALANCE: self._if("move"),
+            service.ELSEWHERE: self._if("move"),
+            service.LIVE: lambda c, s: TRUE if self.slice.has("live") else FALSE,
+            service.EXHAUSTED: lambda c, s: UNKNOWN,
+            service.ASKED_STOP: self._if("stop"),
+            service.ASKED_MIGRATE: self._if("move"),
+            service.ASKED_RELOCATE: self._if("move"),
+            service.MOVED: self._if("move"),
+            FENCED: lambda c, s: c.lock[c.at[s]] == "fencing",
+            service.MOVED_LIVE: lambda c, s: ~c.target[s].is_none(),
+            service.PLACE_FOUND: lambda c, s: UNKNOWN,
+        }
+
+    def _node_facts(self) -> dict[Fact, Callable[..., Truth]]:
+        return {
+            node.ONLINE: lambda c, n: self._online(n),
+            node.MEMBER: lambda c, n: TRUE,
+            node.GONE_LONG: lambda c, n: FALSE,
+            node.LRM_MAINTENANCE: lambda c, n: c.mode[n] == "maintenance",
+            MAINTENANCE_ASKED: lambda c, n: c.maintained[n],
+            node.SERVICES_IN_FENCE: self._fenced_here,
+            FENCED: lambda c, n: c.lock[n] == "fencing",
+        }
+
+    def _fenced_here(self, c: Context, n: Expr) -> Expr:
+        return some(self.dims.service, lambda s: (c.state[s] == "fence") & (c.at[s] == n))
+
+    def _disarm_facts(self) -> dict[Fact, Callable[..., Truth]]:
+        def unsettled(c: Context) -> Expr:
+            return some(self.dims.service, lambda s: c.state[s].isin("fence", "recovery", "migrate", "relocate"))
+
+        return {
+            disarm.DISARM_COMMAND: self._if("disarm"),
+            disarm.ARM_COMMAND: self._if("disarm"),
+            disarm.UNSETTLED: unsettled,
+            disarm.ALL_RELEASED: lambda c: every(
+                self.dims.node, lambda n: (c.mode[n] == "disarm") & (c.lock[n] == "free")
+            ),
+            disarm.LOCATIONS_FREE: lambda c: FALSE,
+        }
+
+    # ---------------------------------------------------------------------------------------------------- planning
+
+    def plans(self) -> Iterator[tuple[str, Mapping[str, Domain], Effect]]:
+        """For each row that changes anything: a master (``m``) decides it. Its name, parameters and effect."""
+        for name, reader in self.readers.items():
+            for row, uses in self._rows(name):
+                over = {"service": {"s": self.dims.service}, "node": {"n": self.dims.node}, "disarm": {}}[name]
+                extra = {"d": self.dims.node} if placed(row) else {}
+                yield row.id, {**over, **extra}, self._planning(reader, row, uses)
+
+    def _rows(self, name: str) -> Iterator[tuple[Row, list[tuple[Variant | None, Table]]]]:
+        """Rows by what they do, with the tables in which they stand."""
+        tables: list[tuple[Variant | None, Table]] = [(None, self.tables[name])]
+        tables += [
+            (v, v.tables[name]) for v in self.variants if v.tables.get(name, self.tables[name]) is not self.tables[name]
+        ]
+        found: dict[tuple[object, ...], tuple[Row, list[tuple[Variant | None, Table]]]] = {}
+        for variant, table in tables:
+            for row in table.rows:
+                if row.target != row.state or set(row.do) & set(WRITES):
+                    found.setdefault((row.id, row.target, row.do), (row, []))[1].append((variant, table))
+        yield from found.values()
+
+    def _planning(self, reader: Reader, row: Row, uses: list[tuple[Variant | None, Table]]) -> Effect:
+        touched = [
+            v for v in self.variants if v.tables.get(reader.table, None) not in (None, self.tables[reader.table])
+        ]
+
+        def plan(c: Context, m: Expr, **given: Expr) -> None:
+            over = {key: given[key] for key in reader.over}
+            where = FALSE
+            for variant, table in uses:
+                fires = conditions(reader, table, row.state, c, **over)[row.id]
+                chosen = variant.selector(c, m) if variant else TRUE
+                for other in touched if variant is None else ():
+                    chosen = chosen & ~other.selector(c, m)
+                where = where | (chosen & fires)
+            at = getattr(c, reader.pc)[tuple(over.values())] if over else c.disarm
+            c.when(at == row.state, where)
+            c.plan[m] = plan_name(row)
+            c.basis[m] = True
+            c.lock_seen[m] = True
+            self._note(c, m, row, given)
+
+        return plan
+
+    def _note(self, c: Context, m: Expr, row: Row, given: Mapping[str, Expr]) -> None:
+        about = given.get("n", c.at[given["s"]] if "s" in given else None)
+        if about is not None:
+            c.about[m] = about
+        if "s" in given:
+            c.about_service[m] = given["s"]
+        if "d" in given:
+            c.when(self._placed(c, row, given))
+            c.dest[m] = given["d"]
+        if service.ACKNOWLEDGE in row.do:
+            c.read_gen[m] = c.gen[c.at[given["s"]]]
+        if node.FREE_LOCK in row.do:
+            c.when(~self._fenced_here(c, given["n"]))
+
+    def _placed(self, c: Context, row: Row, given: Mapping[str, Expr]) -> Expr:
+        if service.STEAL in row.do:
+            return c.node_state[given["d"]] == "online"
+        if service.FOLLOW in row.do:
+            return TRUE
+        return (c.node_state[given["d"]] == "online") & ~(c.at[given["s"]] == given["d"])
+
+    # ----------------------------------------------------------------------------------------------------- writing
+
+    def writes(self) -> Iterator[tuple[str, Effect]]:
+        """For each row that may be planned: what its writing does. Its name and effect, given the master ``m``."""
+        for name in self.readers:
+            for row, _ in self._rows(name):
+                yield row.id, self._writing(name, row)
+
+    def _writing(self, table: str, row: Row) -> Effect:
+        def write(c: Context, m: Expr) -> None:
+            c.when(c.plan[m] == plan_name(row))
+            if table == "service":
+                self._write_service(c, row, c.about_service[m], m)
+            elif table == "node":
+                c.node_state[c.about[m]] = row.target
+                if node.FREE_LOCK in row.do:
+                    self._free(c, m)
+            else:
+                c.disarm = row.target
+
+        return write
+
+    def _write_service(self, c: Context, row: Row, s: Expr, m: Expr) -> None:
+        anew = row.target != row.state
+        c.state[s] = row.target
+        if anew or service.NEW_UID in row.do:
+            self._new_uid(c, s)
+        if service.ACKNOWLEDGE in row.do:
+            c.ack[s] = c.read_gen[m]
+        elif anew:
+            c.ack[s] = 0
+        self._write_place(c, row, s, m)
+        if service.WANT_STOP in row.do:
+            c.wanted[s] = "stopped"
+
+    def _write_place(self, c: Context, row: Row, s: Expr, m: Expr) -> None:
+        if placed(row) and not set(row.do) & {service.STEAL, service.FOLLOW}:
+            c.target[s] = c.dest[m]
+        elif row.target != row.state and service.KEEP_TARGET not in row.do:
+            c.target[s] = None
+        if service.ARRIVE in row.do:
+            c.at[s] = ite(c.target[s].is_none(), c.at[s], c.target[s])
+        if service.STEAL in row.do or service.FOLLOW in row.do:
+            c.at[s] = c.dest[m]
+
+    def _new_uid(self, c: Context, s: Expr) -> None:
+        """What was asked, done or answered before is of another uid."""
+        c.answer[s] = "none"
+        c.current[:, s] = False
+        c.outcome[:, s] = "none"
+        c.job_current[:] = lambda n: c.job_current[n] & ~(c.job[n] == s)
+
+    def _free(self, c: Context, m: Expr) -> None:
+        c.lock[c.about[m]] = "free"
+        c.mine[c.about[m]] = False
+        c.late_valid[c.about[m]] = c.late_valid[c.about[m]] & ~(c.late[c.about[m]] == "release")
+
+
+def _has_read(*_: object, **__: object) -> tuple[Expr, Expr]:
+    """A master decides only on what it has read."""
+    return TRUE, FALSE
+
+
+def placed(row: Row) -> bool:
+    """Whether placement, or a command to move, names a node for this row."""
+    return bool(set(row.do) & set(PLACED)) and service.WANT_STOP not in row.do
+
+
+def plan_name(row: Row) -> str:
+    """The value of the field ``plan`` for a row."""
+    return row.id
+
+
+WRITES: tuple[Action, ...] = (
+    service.SET_TARGET,
+    service.ARRIVE,
+    service.STEAL,
+    service.FOLLOW,
+    service.NEW_UID,
+    service.ACKNOWLEDGE,
+    service.WANT_STOP,
+    node.FREE_LOCK,
+    disarm.SET_REQUEST,
+    disarm.DROP_REQUEST,
+)
+"""Actions that change a record although its state stays."""

@@ -1,0 +1,292 @@
+"""From the rows of a table to actions of the model: the one place where a guard, a target or an id is read.
+
+A reader of a table gives each fact and action a meaning. In the model the meaning of a fact is a truth about the state,
+or :class:`Maybe`: what the model does not keep track of may be so or not, whatever the rest of the state (Kleene's
+three values). Facts that were to be read and could not be are unknown, too. A row may fire if its guard may hold, and
+no guard above it must hold. So what the model leaves out only ever adds behaviour.
+
+A row with an effect on the store becomes several actions, one for each way in which the call may go: answered, done but
+the answer lost, not done; what the row is ``given`` is asked of the store in the moment of the effect.
+
+Variants are tables that take the place of the ordinary ones where their selector holds: mutants (one chosen for the
+whole run) and mixed versions (a property of each node).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, TypeAlias
+
+from hacore.protocol.table import ALWAYS, Action, And, Checker, Fact, Guard, Not, Or, Row, Site, Table
+from hacore.protocol.vocabulary import QUORATE
+from model_check.lang import FALSE, TRUE, Context, Domain, Expr, Model
+
+
+@dataclass(frozen=True)
+class Maybe:
+    """A truth that is known only in part: it holds at least where ``must`` does, at most where ``may`` does."""
+
+    may: Expr
+    must: Expr
+
+    @classmethod
+    def of(cls, truth: Truth) -> Maybe:
+        return truth if isinstance(truth, Maybe) else cls(truth, truth)
+
+
+Truth: TypeAlias = Expr | Maybe
+UNKNOWN = Maybe(TRUE, FALSE)
+Effect: TypeAlias = Callable[..., None]
+
+
+def possibly(condition: Expr) -> Maybe:
+    """It may be so where the condition holds, and need not be."""
+    return Maybe(condition, FALSE)
+
+
+MOST_CASES = 256
+"""Beyond so many combinations of guesses, guesses about one fact are allowed to contradict each other."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One way in which an action may go. ``granted``: only if what the row is given holds at that moment. ``later``:
+    the request is still on its way, and the effect is told whether the store will check what the row is given."""
+
+    name: str
+    effect: Effect
+    granted: bool = False
+    later: bool = False
+
+
+@dataclass(frozen=True)
+class Choice:
+    """An action that notes something: for each element of ``params``, and each alternative, an action of its own."""
+
+    alternatives: Callable[[], Iterator[tuple[str, Mapping[str, Domain], Effect]]]
+
+
+@dataclass(frozen=True)
+class Variant:
+    """Tables that hold instead of the ordinary ones where ``selector`` (of context and index) does."""
+
+    name: str
+    tables: Mapping[str, Table]
+    selector: Callable[[Context, Expr], Expr]
+
+
+@dataclass
+class Reader:
+    """How the model reads one daemon's table: the field that holds its state, and the meaning of every name."""
+
+    table: str
+    pc: str
+    over: Mapping[str, Domain]
+    """The parameters by which the daemon is known: a node, say."""
+    facts: Mapping[Fact, Callable[..., Truth]]
+    local: Mapping[Action, Effect | Choice] = field(default_factory=dict)
+    effects: Mapping[Action, Sequence[Outcome]] = field(default_factory=dict)
+    store: Mapping[Fact, Callable[..., Expr]] = field(default_factory=dict)
+    """What the store finds true at the moment of an effect."""
+    blind: Callable[..., tuple[Expr, Expr]] = lambda *_, **__: (TRUE, TRUE)
+    """Where a read may be answered, and where it may fail."""
+    forget: Mapping[Fact, Effect] = field(default_factory=dict)
+    """What becomes of an answer when a state has looked at it."""
+    settle: Callable[..., str] = lambda _, target, **__: target
+    """What else happens when a state is entered (a worker that ends, say), and where the daemon then is."""
+    found: dict[tuple[int, str], dict[str, Expr]] = field(default_factory=dict, repr=False)
+    """Conditions found before, by table and state: the same symbols give the same expressions."""
+
+
+def meanings(guard: Guard, values: Mapping[Fact, Maybe]) -> Maybe:
+    """A guard's value, fact by fact."""
+    match guard:
+        case Fact():
+            return values[guard]
+        case Not(inner=inner):
+            part = meanings(inner, values)
+            return Maybe(~part.must, ~part.may)
+        case And(left=left, right=right):
+            one, other = meanings(left, values), meanings(right, values)
+            return Maybe(one.may & other.may, one.must & other.must)
+        case Or(left=left, right=right):
+            one, other = meanings(left, values), meanings(right, values)
+            return Maybe(one.may | other.may, one.must | other.must)
+    if guard is ALWAYS:
+        return Maybe(TRUE, TRUE)
+    raise TypeError(f"unknown guard {guard!r}")
+
+
+def firing(rows: Sequence[Row], known: Callable[[Fact], Truth]) -> dict[str, Expr]:
+    """For each row of a state, by id, where it may fire: the first whose guard holds does."""
+    facts = dict.fromkeys(fact for row in rows for fact in row.guard.facts())
+    values = {fact: Maybe.of(known(fact)) for fact in facts}
+    found: dict[str, Expr] = {}
+    above: Guard | None = None
+    for row in rows:
+        guard = row.guard if above is None else above & row.guard
+        found[row.id] = _possible(guard, values, MOST_CASES)
+        above = ~row.guard if above is None else above & ~row.guard
+    return found
+
+
+def _possible(guard: Guard, values: Mapping[Fact, Maybe], cases: int) -> Expr:
+    """Where a guard may hold: case by case of each fact that is not known, so that no two guesses contradict."""
+    whole = meanings(guard, values)
+    if whole.may is whole.must or cases == 1:
+        return whole.may
+    guessed = next((fact for fact in guard.facts() if values[fact].may is not values[fact].must), None)
+    if guessed is None:
+        return whole.may
+    guess = values[guessed]
+    either = (
+        _possible(guard, {**values, guessed: Maybe(value, value)}, cases // 2) for value in (guess.may, guess.must)
+    )
+    return next(either) | next(either)
+
+
+def conditions(reader: Reader, table: Table, state: str, c: Context, **over: Expr) -> dict[str, Expr]:
+    """Where each row of a state may fire, be what it looks at read, or not to be read at all."""
+    key = (id(table), state)
+    if key not in reader.found:
+        reader.found[key] = _conditions(reader, table.by_state[state], c, **over)
+    return reader.found[key]
+
+
+def _conditions(reader: Reader, rows: Sequence[Row], c: Context, **over: Expr) -> dict[str, Expr]:
+    def seen(fact: Fact) -> Truth:
+        return TRUE if fact == QUORATE else reader.facts[fact](c, **over)
+
+    def blind(fact: Fact) -> Truth:
+        if fact == QUORATE:
+            return FALSE
+        return UNKNOWN if fact.checker is Checker.READ else reader.facts[fact](c, **over)
+
+    facts = [fact for row in rows for fact in row.guard.facts()]
+    if QUORATE not in facts and not any(fact.checker is Checker.READ for fact in facts):
+        return firing(rows, seen)
+    answered, fails = reader.blind(c, **over)
+    reading, failing = firing(rows, seen), firing(rows, blind)
+    return {row.id: (answered & reading[row.id]) | (fails & failing[row.id]) for row in rows}
+
+
+def chased(reader: Reader, table: Table, state: str) -> tuple[str, tuple[str, ...]]:
+    """Where a daemon is that enters ``state``: steps that have no other way and no meaning here are taken at once."""
+    passed: list[str] = []
+    while table.by_state[state] and (row := table.by_state[state][0]).guard is ALWAYS:
+        if any(action in reader.local or action in reader.effects for action in row.do) or row.target == row.state:
+            break
+        passed.append(row.id)
+        state = row.target
+    return state, tuple(passed)
+
+
+def variants_of(
+    reader: Reader, variants: Sequence[Variant], tables: Mapping[str, Table], state: str
+) -> list[tuple[Variant | None, Table]]:
+    """The ordinary table, and each variant in which this state has other rows, or leads elsewhere."""
+
+    def shape(table: Table) -> object:
+        rows = table.by_state.get(state)
+        return rows and (rows, [chased(reader, table, row.target) for row in rows])
+
+    base = tables[reader.table]
+    found: list[tuple[Variant | None, Table]] = [(None, base)]
+    for variant in variants:
+        table = variant.tables.get(reader.table, base)
+        if table is not base and shape(table) != shape(base):
+            found.append((variant, table))
+    return found
+
+
+def add_rows(model: Model, reader: Reader, tables: Mapping[str, Table], variants: Sequence[Variant] = ()) -> None:
+    """Add the actions that a daemon's table makes, in the order of its states and rows."""
+    states = dict.fromkeys(
+        state
+        for table in (tables[reader.table], *(v.tables.get(reader.table) for v in variants))
+        if table
+        for state in table.by_state
+    )
+    for state in states:
+        several = variants_of(reader, variants, tables, state)
+        shapes: dict[tuple[Any, ...], list[tuple[Variant | None, Table, Row]]] = {}
+        for variant, table in several:
+            for row in table.by_state.get(state, ()):
+                shape = (row.id, row.target, row.do, row.given, chased(reader, table, row.target))
+                shapes.setdefault(shape, []).append((variant, table, row))
+        others = [variant for variant, _ in several if variant]
+        for uses in shapes.values():
+            _add_row(model, reader, uses, others)
+
+
+def _add_row(
+    model: Model, reader: Reader, uses: list[tuple[Variant | None, Table, Row]], others: list[Variant]
+) -> None:
+    """One row, under the guards that it has in the ordinary table and in variants."""
+    row = uses[0][2]
+    for name, extra, guarded, perform in _ways(reader, row):
+
+        def body(c: Context, guarded: bool = guarded, perform: Effect = perform, **given: Expr) -> None:
+            over = {key: given[key] for key in reader.over}
+            first = next(iter(over.values()))
+            where = FALSE
+            for variant, table, own in uses:
+                fires = conditions(reader, table, own.state, c, **over)[own.id]
+                chosen = variant.selector(c, first) if variant else TRUE
+                for other in others if variant is None else ():
+                    chosen = chosen & ~other.selector(c, first)
+                where = where | (chosen & fires)
+            c.when(_at(c, reader.pc, over) == row.state, where)
+            if guarded:
+                c.when(*(reader.store[fact](c, **over) for fact in row.given))
+            perform(c, **given)
+            _enter(c, reader, uses[0][1], row, over)
+
+        landed = chased(reader, uses[0][1], row.target)[1]
+        model.add(name, body, {**reader.over, **extra}, row=row.id, tags=landed)
+
+
+def _ways(reader: Reader, row: Row) -> Iterator[tuple[str, Mapping[str, Domain], bool, Effect]]:
+    """The ways in which a row may go: its name, further parameters, whether it is checked, what it does."""
+    choice = next((it for a in row.do if isinstance(it := reader.local.get(a), Choice)), None)
+    notes = [it for a in row.do if (it := reader.local.get(a)) is not None and not isinstance(it, Choice)]
+    effect = row.effect
+    if effect is not None and effect in reader.effects:
+        for outcome in reader.effects[effect]:
+            checked = outcome.granted and effect.site is Site.STORE
+            perform = partial(outcome.effect, checked=bool(row.given)) if outcome.later else outcome.effect
+            yield row.id + outcome.name, {}, checked, _together(*notes, perform)
+    elif choice is not None:
+        for name, extra, perform in choice.alternatives():
+            yield f"{row.id} {name}".strip(), extra, False, _together(*notes, perform)
+    else:
+        yield row.id, {}, False, _together(*notes)
+
+
+def _together(*effects: Effect) -> Effect:
+    def perform(c: Context, **given: Expr) -> None:
+        for effect in effects:
+            effect(c, **given)
+
+    return perform
+
+
+def _enter(c: Context, reader: Reader, table: Table, row: Row, over: Mapping[str, Expr]) -> None:
+    """The state that follows; answers that this state has looked at are forgotten."""
+    target = reader.settle(c, chased(reader, table, row.target)[0], **over)
+    if target != row.state:
+        _put(c, reader.pc, over, target)
+    for fact in table.facts_of(row.state):
+        if fact in reader.forget:
+            reader.forget[fact](c, **over)
+
+
+def _at(c: Context, pc: str, over: Mapping[str, Expr]) -> Expr:
+    found: Expr = getattr(c, pc)[tuple(over.values())]
+    return found
+
+
+def _put(c: Context, pc: str, over: Mapping[str, Expr], state: str) -> None:
+    getattr(c, pc)[tuple(over.values())] = state
