@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from functools import cache
 from importlib.resources import files
 from typing import TypeAlias
@@ -17,20 +19,16 @@ About: TypeAlias = Mapping[str, Mapping[str, Figure]]
 """What a report says of all its checks, by title: versions, constants ..."""
 
 SCHEMA = 1
-"""Of the JSON. New keys may come without a new number; whatever else changes brings one."""
+"""Of the JSON, whose keys are the fields of the records. A new key needs no new number, any other change does."""
 
 WORDS = {Verdict.PASSED: "ok", Verdict.SAFETY: "FAILED", Verdict.LIVENESS: "FAILED", Verdict.BROKEN: "BROKEN"}
-KINDS = {
-    Verdict.SAFETY: "safety",
-    Verdict.LIVENESS: "liveness",
-    Verdict.BROKEN: "the check itself could not be carried out",
-}
+KINDS = {Verdict.SAFETY: "safety", Verdict.LIVENESS: "liveness", Verdict.BROKEN: "could not be carried out"}
 AGAIN = "and from there on these, over and over:"
 """Above the steps of a cycle."""
-WIDEST_NAME = 44
+WIDEST_NAME = 52
 """A step's name that is longer pushes its changes to the right."""
-MANY = 100
-"""From here on nobody needs fractions."""
+ROW_ID = r"\w+(?:\.\w+)+"
+"""What looks like the id of a row."""
 
 # ------------------------------------------------------------------------------------------------------------ text
 
@@ -39,7 +37,7 @@ def line(check: Check) -> str:
     """A check in one line. The columns stand below each other unless one is uncommonly wide."""
     seconds = f"{check.seconds:,.1f} s"
     shown = ", ".join(figures(check))
-    text = f"{WORDS[check.verdict]:<7} {check.group:<8} {check.name:<15} {shown:<51} {seconds:>8}"
+    text = f"{WORDS[check.verdict]:<7} {check.group:<8} {check.name:<15} {shown:<52} {seconds:>8}"
     return re.sub(r"[\r\n]+", " ", text)
 
 
@@ -50,14 +48,17 @@ def figures(check: Check) -> list[str]:
 
 def figure(name: str, value: Figure) -> str:
     """``3 nodes``, ``172 of 180 rows``, but ``depth 61`` and ``lock_ttl_s 120``: a plural is counted."""
-    shown = number(value)
-    return f"{shown} {name}" if name.endswith("s") and not name.endswith("_s") else f"{name} {shown}"
+    if not name.endswith("s") or name.endswith("_s"):
+        return f"{name} {number(value)}"
+    if value == 1:
+        name = f"{name[:-3]}y" if name.endswith("ies") else name[:-1]
+    return f"{number(value)} {name}"
 
 
 def number(value: Figure) -> str:
-    """With commas, and of a fraction as many digits as tell something."""
+    """With commas, and no more digits than are needed."""
     if isinstance(value, float):
-        return f"{value:.3g}" if abs(value) < MANY else f"{value:,.0f}"
+        return f"{value:,.3f}".rstrip("0").rstrip(".")
     return f"{value:,}" if isinstance(value, int) else value
 
 
@@ -73,6 +74,11 @@ def problem_text(check: Check) -> str:
 def title(step: Step) -> str:
     """What happened: the row's id, or what the world did, with its parameters if they are known."""
     return step.name if step.row in step.name else f"{step.row} {step.name}".strip()
+
+
+def rows_of(step: Step) -> list[str]:
+    """The step's row, and those that its name tells of besides: a master decides and writes rows of other tables."""
+    return [row for row in dict.fromkeys((step.row, *re.findall(ROW_ID, step.name))) if row]
 
 
 def _story(story: Story) -> Iterator[str]:
@@ -111,35 +117,14 @@ def as_json(checks: Iterable[Check], about: About | None = None) -> dict[str, ob
         "exit": int(verdict),
         "seconds": sum(check.seconds for check in checks),
         "about": {name: dict(section) for name, section in (about or {}).items()},
-        "checks": [_check_json(check) for check in checks],
+        "checks": [_record(check) for check in checks],
     }
 
 
-def _check_json(check: Check) -> dict[str, object]:
-    return {
-        "group": check.group,
-        "name": check.name,
-        "sentence": check.sentence,
-        "verdict": check.verdict.name.lower(),
-        "seconds": check.seconds,
-        "figures": dict(check.figures),
-        "problem": check.problem,
-        "stories": [
-            {
-                "property": story.property,
-                "sentence": story.sentence,
-                "steps": [_step_json(step) for step in story.steps],
-                "cycle": [_step_json(step) for step in story.cycle],
-            }
-            for story in check.stories
-        ],
-        "fired": dict(check.fired),
-    }
-
-
-def _step_json(step: Step) -> dict[str, object]:
-    changes = {name: list(change) for name, change in step.changes.items()}
-    return {"number": step.number, "name": step.name, "row": step.row, "changes": changes}
+def _record(check: Check) -> dict[str, object]:
+    """A check field by field; verdicts by name."""
+    record: dict[str, object] = json.loads(json.dumps(asdict(check)))
+    return record | {"verdict": check.verdict.name.lower()}
 
 
 # ----------------------------------------------------------------------------------------------------------- JUnit
@@ -226,10 +211,10 @@ def _escaped(text: str, signs: str = "") -> str:
 
 
 def _blamed(check: Check, story: Story | None) -> Iterator[str]:
-    """Rows to look at first: the last of the story, or else those that the problem names."""
-    if story:
-        yield from (step.row for step in reversed((*story.steps, *story.cycle)) if step.row)
-    yield from re.findall(rf"\b(?:{'|'.join(TABLES)})\.\w+(?:\.\w+)*", check.problem)
+    """What may be rows to look at: those of the story, the last first, and those that the problem names."""
+    for step in reversed((*story.steps, *story.cycle) if story else ()):
+        yield from reversed(rows_of(step))
+    yield from re.findall(ROW_ID, check.problem)
 
 
 def where(row: str) -> tuple[str, int] | None:

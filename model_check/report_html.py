@@ -1,25 +1,39 @@
-"""What came of checks, as one page that needs nothing else: figures, coverage, and runs beside the diagrams.
+"""What came of checks, as one page that needs nothing else: verdicts, figures, coverage, and runs beside diagrams.
 
-The diagrams are handed over, as SVG by table; a script finds states and edges in them by the titles that Graphviz gives
-them. Without scripts, everything but the highlighting is there.
+The page is built from elements, never from pieces of text, so whatever a check says is escaped. Without scripts it says
+the same: each step leads to its place in the diagrams at the end. With them, the diagram stands beside the steps, and
+follows whoever clicks or uses the arrow keys.
 """
 
 from __future__ import annotations
 
-from collections import Counter
+import json
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from html import escape
+from dataclasses import asdict
 from importlib.resources import files
+from typing import TypeAlias
+from xml.etree.ElementTree import Element, SubElement, tostring
 
-from hacore.protocol.table import Table
+from hacore.protocol.table import ALWAYS, Table
 from hacore.protocol.tables import TABLES
 from model_check.outcome import Check, Step, Story, Verdict, worst
-from model_check.report import About, figures
+from model_check.report import (
+    AGAIN,
+    KINDS,
+    ROW_ID,
+    WORDS,
+    About,
+    broken,
+    by_group,
+    clean,
+    figures,
+    number,
+    title,
+)
+from model_check.report_pictures import Drawings, Pictures, Scene, scenes
 
-Drawings = Mapping[str, Sequence[str]]
-
-STATE_FIELDS = {"lrm": "lrm", "crm": "crm", "worker": "worker", "service": "state", "node": "node_state"}
-"""The field of the model that holds a table's state."""
+Content: TypeAlias = Element | str
 
 
 def as_html(
@@ -28,84 +42,217 @@ def as_html(
     drawings: Drawings | None = None,
     tables: Mapping[str, Table] = TABLES,
 ) -> str:
-    """The whole page. ``drawings``: of each table, by its name, the SVG texts of its diagrams."""
+    """The whole page. Of the ``drawings`` those are shown that stories need; without any, stories are only told."""
     checks = tuple(checks)
+    pictures = Pictures(tables, drawings or {})
     style, script = (files("model_check").joinpath(name).read_text() for name in ("report.css", "report.js"))
-    body = "\n".join(_body(checks, about or {}, drawings or {}, tables))
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>hacore check</title>'
-        f'<meta name="viewport" content="width=device-width"><style>\n{style}</style></head>\n'
-        f"<body>\n{body}\n<script>\n{script}</script></body></html>\n"
+    head = tag(
+        "head",
+        tag("meta", charset="utf-8"),
+        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        tag("title", f"hacore check: {_verdict(checks)}"),
+        tag("style", style),
     )
+    main = tag("main", *_summary(checks, about or {}), *_checks(checks))
+    main.extend(_problems(checks, pictures))
+    main.extend(_coverage(checks, tables))
+    main.extend(_diagrams(pictures))
+    page = tag("html", head, tag("body", main, tag("script", script)), lang="en")
+    return f"<!doctype html>\n{tostring(page, 'unicode', method='html')}\n"
 
 
-def _body(checks: tuple[Check, ...], about: About, drawings: Drawings, tables: Mapping[str, Table]) -> Iterator[str]:
-    verdict = worst(checks)
-    failed = sum(check.verdict is not Verdict.PASSED for check in checks)
-    yield "<h1>hacore check</h1>"
-    yield f'<p class="{_class(verdict)}">{len(checks)} checks, {failed} failed: {verdict.name.lower()}</p>'
-    for title, values in about.items():
-        yield f"<p>{escape(title)}: {escape(', '.join(f'{key} {value}' for key, value in values.items()))}</p>"
-    yield from _checks(checks)
-    for check in checks:
-        if check.problem:
-            yield f"<h2>{escape(check.group)} {escape(check.name)}</h2><pre>{escape(check.problem)}</pre>"
-        for story in check.stories:
-            yield from _story(story, drawings)
-    yield from _coverage(checks, tables)
+def tag(name: str, /, *content: Content, **attributes: str) -> Element:
+    """An element: ``class_`` is the attribute class, ``data_x`` is data-x. Blocks end their lines."""
+    element = Element(name, {key.rstrip("_").replace("_", "-"): clean(value) for key, value in attributes.items()})
+    last: Element | None = None
+    for each in content:
+        if isinstance(each, Element):
+            element.append(each)
+            last = each
+        elif last is None:
+            element.text = (element.text or "") + clean(each)
+        else:
+            last.tail = (last.tail or "") + clean(each)
+    if name in {"tr", "li", "p", "section", "table", "tbody", "figure"}:
+        element.tail = "\n"
+    return element
 
 
-def _checks(checks: tuple[Check, ...]) -> Iterator[str]:
-    yield "<h2>Checks</h2><table><thead><tr><th>verdict<th>check<th>what<th>figures<th>seconds</thead><tbody>"
-    for check in checks:
-        yield (
-            f'<tr><td class="{_class(check.verdict)}">{check.verdict.name.lower()}<td>{escape(check.group)} '
-            f"<b>{escape(check.name)}</b><td>{escape(check.sentence)}<td>{escape(', '.join(figures(check)))}"
-            f'<td class="number">{check.seconds:,.1f}'
-        )
-    yield "</tbody></table>"
+def code(*content: Content) -> Element:
+    return tag("code", *content)
+
+
+def _anchor(*parts: object) -> str:
+    """An id, of signs that mean nothing else in an address."""
+    return re.sub(r"[^\w./()=,-]+", "_", "/".join(map(str, parts)))
 
 
 def _class(verdict: Verdict) -> str:
-    return "passed" if verdict is Verdict.PASSED else "failed"
+    return f"verdict {verdict.name.lower()}"
 
 
-def _story(story: Story, drawings: Drawings) -> Iterator[str]:
-    yield f"<h3>{escape(story.property)}: {escape(story.sentence)}</h3>"
-    yield "<p>Click a step, or use the arrow keys; the diagram shows where the daemon then is.</p>"
-    yield '<div class="story" tabindex="0"><ol>'
-    yield from map(_step, (*story.steps, *story.cycle))
-    yield "</ol><div>"
-    names = dict.fromkeys(step.row.partition(".")[0] for step in story.steps if step.row)
-    for name in names:
-        for text in drawings.get(name, ()):
-            yield f'<figure data-table="{escape(name)}">{text[text.index("<svg") :]}</figure>'
-    yield "</div></div>"
+# ---------------------------------------------------------------------------------------------------------- checks
 
 
-def _step(step: Step) -> str:
-    table = step.row.partition(".")[0]
-    field = STATE_FIELDS.get(table, table)
-    old, new = next((change for name, change in step.changes.items() if name.partition("[")[0] == field), ("", ""))
-    changes = "".join(
-        f"<small>{escape(name)}: {escape(was)} → {escape(now)}</small>" for name, (was, now) in step.changes.items()
+def _verdict(checks: Sequence[Check]) -> str:
+    failed = [check for check in checks if check.verdict is not Verdict.PASSED]
+    if not failed:
+        return f"all of {len(checks)} checks passed"
+    return f"{len(failed)} of {len(checks)} checks failed: {KINDS[worst(checks)]}"
+
+
+def _summary(checks: Sequence[Check], about: About) -> Iterator[Element]:
+    yield tag("h1", "hacore check")
+    yield tag("p", _verdict(checks), class_=f"summary {_class(worst(checks))}")
+    entries = {name: ", ".join(f"{key} {number(value)}" for key, value in of.items()) for name, of in about.items()}
+    entries["time"] = f"{sum(check.seconds for check in checks):,.1f} s"
+    pairs = (each for name, text in entries.items() for each in (tag("dt", name), tag("dd", text)))
+    yield tag("dl", *pairs, class_="about")
+
+
+def _checks(checks: Sequence[Check]) -> Iterator[Element]:
+    heads = (tag("th", text, scope="col") for text in ("", "check", "figures", "time"))
+    bodies = (
+        tag(
+            "tbody",
+            tag("tr", tag("th", group, colspan="4", scope="rowgroup")),
+            *(_check(check) for check in members),
+        )
+        for group, members in by_group(checks).items()
     )
-    data = f'data-row="{escape(step.row)}" data-from="{escape(old)}" data-state="{escape(new)}"'
-    return f"<li {data}>{escape(step.name)}{changes}</li>"
+    yield tag("h2", "Checks")
+    yield tag("table", tag("thead", tag("tr", *heads)), *bodies, class_="checks")
 
 
-def _coverage(checks: tuple[Check, ...], tables: Mapping[str, Table]) -> Iterator[str]:
-    """How often each row fired, all explorations together."""
-    fired: Counter[str] = Counter()
-    for check in checks:
-        fired.update(check.fired)
-    if not fired:
+def _check(check: Check) -> Element:
+    word: Content = WORDS[check.verdict]
+    if check.verdict is not Verdict.PASSED:
+        word = tag("a", word, href=f"#{_anchor('problem', check.group, check.name)}")
+    return tag(
+        "tr",
+        tag("td", word, class_=_class(check.verdict)),
+        tag("td", tag("b", check.name), tag("p", check.sentence)),
+        tag("td", tag("ul", *(tag("li", text) for text in figures(check)), class_="figures")),
+        tag("td", f"{check.seconds:,.1f} s", class_="number"),
+        id=_anchor("check", check.group, check.name),
+    )
+
+
+# ------------------------------------------------------------------------------------------------------- what is wrong
+
+
+def _problems(checks: Sequence[Check], pictures: Pictures) -> Iterator[Element]:
+    wrong = [check for check in checks if check.verdict is not Verdict.PASSED]
+    if wrong:
+        yield tag("h2", "What is wrong")
+    for check in wrong:
+        where = _anchor("problem", check.group, check.name)
+        section = tag("section", tag("h3", f"{check.group} {check.name}"), tag("p", check.sentence), id=where)
+        if check.problem:
+            section.append(tag("pre", check.problem))
+        for place, story in enumerate(check.stories, 1):
+            section.extend(_story(story, _anchor(where, place), pictures))
+        yield section
+
+
+def _story(story: Story, where: str, pictures: Pictures) -> Iterator[Element]:
+    told = zip((*story.steps, *story.cycle), scenes(story, pictures), strict=True)
+    items = [_step(step, scene, where, pictures) for step, scene in told]
+    many = len(story.steps)
+    run = tag("div", tag("ol", *items[:many]), class_="run")
+    if story.cycle:
+        run.extend((tag("p", AGAIN), tag("ol", *items[many:], class_="cycle")))
+    pane = tag("aside", tag("p", class_="caption", aria_live="polite"), tag("ul", class_="machines"), class_="pane")
+    SubElement(pane, "div", {"class": "scroll"})
+    pane.set("aria-label", "The diagram at this step")
+    yield tag("h4", broken(story))
+    yield tag("div", run, pane, class_="story", id=where, data_again=str(many if story.cycle else ""))
+
+
+def _step(step: Step, scene: Scene, where: str, pictures: Pictures) -> Element:
+    """A step: what happened, with links to its places in the diagrams, and what it changed."""
+    row = pictures.row(step.row)
+    changes = [
+        tag("li", code(field), ": ", tag("span", old, class_="was"), " → ", tag("b", new))
+        for field, (old, new) in step.changes.items()
+    ]
+    return tag(
+        "li",
+        code(*_linked(step, scene, pictures)),
+        *([tag("p", str(row.guard))] if row and row.guard is not ALWAYS else []),
+        tag("ul", *(changes or [tag("li", "nothing changes")])),
+        class_="step",
+        id=_anchor(where, step.number),
+        value=str(step.number),
+        data_step=json.dumps(asdict(scene)),
+    )
+
+
+def _linked(step: Step, scene: Scene, pictures: Pictures) -> Iterator[Content]:
+    """A step's name: each row in it leads to its edge; without any, the name to the state that was entered."""
+    links = {row: link for row in scene.rows if (link := pictures.of_row(row)[1])}
+    if not links:
+        yield tag("a", title(step), href=f"#{scene.link}") if scene.link else title(step)
         return
-    yield "<h2>Rows</h2><p>How often each row fired, in all explorations together. Rows that change nothing that the "
-    yield "model keeps track of are not counted.</p>"
+    for word in re.split(f"({ROW_ID})", title(step)):
+        yield tag("a", word, href=f"#{links[word]}") if word in links else word
+
+
+# -------------------------------------------------------------------------------------------------- rows, diagrams
+
+
+def _coverage(checks: Sequence[Check], tables: Mapping[str, Table]) -> Iterator[Element]:
+    """How often each row fired, all checks together, and which never did."""
+    counting = [check for check in checks if check.fired]
+    if not counting:
+        return
+    known = {row.id for table in tables.values() for row in table.rows}
+    others = sorted({row for check in counting for row in check.fired if row not in known})
+    names = ", ".join(f"{check.group} {check.name}" for check in counting)
+    yield tag("h2", "Rows")
+    yield tag("p", f"How often each row fired, in all checks that count it together: {names}.")
+    yield tag("p", "Rows that change nothing that the model keeps track of are not counted.")
     for table in tables.values():
-        rows = [row.id for row in table.rows]
-        never = [row for row in rows if not fired[row]]
-        yield f"<details><summary>{escape(table.name)}: {len(rows) - len(never)} of {len(rows)} rows</summary><table>"
-        yield "".join(f'<tr><td><code>{escape(row)}</code><td class="number">{fired[row]:,}' for row in rows)
-        yield "</table></details>"
+        yield _rows(table, counting)
+    if others:
+        yield tag("p", "Counted, but in none of these tables: ", *_listed(others), class_="never")
+
+
+def _rows(table: Table, counting: Sequence[Check]) -> Element:
+    times = {row.id: [check.fired[row.id] for check in counting if check.fired.get(row.id)] for row in table.rows}
+    never = [row for row, counts in times.items() if not counts]
+    section = tag("section", tag("h3", table.name), id=_anchor("rows", table.name))
+    if len(never) == len(table.rows):
+        section.append(tag("p", "None of these rows fired in any check."))
+        return section
+    fired, every = len(table.rows) - len(never), len(table.rows)
+    section.append(tag("p", tag("progress", value=str(fired), max=str(every)), f" {fired} of {every} rows fired"))
+    if never:
+        section.append(tag("p", "Never fired: ", *_listed(never), class_="never"))
+    heads = (tag("th", text, scope="col") for text in ("row", "from", "to"))
+    counts = (tag("th", text, scope="col", class_="number") for text in ("fired", "in checks"))
+    lines = (
+        tag(
+            "tr",
+            *(tag("td", code(text)) for text in (row.id, row.state, row.target)),
+            *(tag("td", f"{count:,}", class_="number") for count in (sum(times[row.id]), len(times[row.id]))),
+            class_="" if times[row.id] else "never",
+        )
+        for row in table.rows
+    )
+    body = tag("table", tag("thead", tag("tr", *heads, *counts)), tag("tbody", *lines))
+    section.append(tag("details", tag("summary", f"all rows of {table.name}"), body))
+    return section
+
+
+def _listed(words: Iterable[str]) -> Iterator[Content]:
+    for place, word in enumerate(words):
+        yield from (", ", code(word)) if place else (code(word),)
+
+
+def _diagrams(pictures: Pictures) -> Iterator[Element]:
+    """The pictures that steps lead to, each once; whole tables last, so that states are looked up in details first."""
+    if pictures.shown:
+        yield tag("h2", "Diagrams")
+    for name in sorted(pictures.shown, key=lambda name: (name in pictures.tables, name)):
+        yield tag("figure", tag("figcaption", name), tag("div", pictures.shown[name], class_="scroll"), id=name)

@@ -107,7 +107,7 @@ def _tell(result: Any) -> None:
 
     _clear()
     click.echo(report.line(result))
-    if result.problem:
+    if result.verdict:
         click.echo(report.problem_text(result))
 
 
