@@ -139,6 +139,12 @@ class Action:
     def guard(self) -> Expr:
         return all_of(self.guards)
 
+    @property
+    def identity(self) -> tuple[object, ...]:
+        """The same for two actions if they are called alike and do the same: equal expressions are one object."""
+        writes = tuple((it.field.name, tuple(at.id for at in it.index), it.value.id) for it in self.updates)
+        return self.name, tuple(param.id for param in self.params), tuple(it.id for it in self.guards), writes
+
 
 @dataclass(frozen=True)
 class Premise:
@@ -222,6 +228,11 @@ def _refuse_impossible(field_: Field, value: Expr) -> None:
         raise LangError(f"{field_.name} reaches {field_.type.most} ticks ahead, and {value!r} may be further ahead")
 
 
+def symbols(params: Mapping[str, Domain]) -> dict[str, Expr]:
+    """What stands for an action's parameters while it is declared."""
+    return {name: Expr("param", (name,), Ref(domain)) for name, domain in params.items()}
+
+
 Body: TypeAlias = Callable[..., None]
 
 
@@ -254,11 +265,10 @@ class Model:
         tags: Iterable[str] = (),
     ) -> None:
         """Run ``body`` once, with a context and a symbol for each parameter, and keep what it did as an action."""
-        context = self.state()
-        symbols = {given: Expr("param", (given,), Ref(domain)) for given, domain in params.items()}
-        body(context, **symbols)
+        context, given = self.state(), symbols(params)
+        body(context, **given)
         guards, updates = context.__dict__["guards"], context.__dict__["updates"]
-        action = Action(name, tuple(symbols.values()), tuple(guards), tuple(updates), row, ticks, frozenset(tags))
+        action = Action(name, tuple(given.values()), tuple(guards), tuple(updates), row, ticks, frozenset(tags))
         if action.guard is not FALSE:
             self.actions.append(action)
 

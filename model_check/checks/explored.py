@@ -14,7 +14,6 @@ from model_check.outcome import Check, Step, Story, Verdict
 from model_check.properties import SAFETY, add_safety
 from model_check.world import world
 from model_check.world.fields import Dimensions
-from model_check.world.rows import Variant
 from model_check.world.slices import Slice
 
 SENTENCES = {prop.name: prop.sentence for prop in SAFETY}
@@ -23,9 +22,9 @@ NO_DEADLOCK = "Something can always happen."
 Watch = Callable[[Progress], None]
 
 
-def model_of(slice_: Slice, tables: Mapping[str, Table], variants: Iterable[Variant] = ()) -> Model:
+def model_of(slice_: Slice, tables: Mapping[str, Table]) -> Model:
     """A slice's world with the safety properties as its invariants."""
-    model = world(slice_, tables, tuple(variants))
+    model = world(slice_, tables)
     add_safety(model, Dimensions.of(slice_))
     return model
 

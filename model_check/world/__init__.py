@@ -7,7 +7,7 @@ actions mean, and how the world behaves.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from hacore.protocol.table import Table
 from hacore.protocol.tables import TABLES
@@ -18,21 +18,24 @@ from model_check.world.environment import Environment
 from model_check.world.fields import Dimensions, fields
 from model_check.world.lrm import LrmReader
 from model_check.world.records import Records
-from model_check.world.rows import Variant, add_rows
+from model_check.world.rows import add_rows
 from model_check.world.slices import Slice
 
+READ = ("lrm", "crm", "service", "node", "disarm", "worker")
+"""The tables that the model is made from."""
 
-def world(slice_: Slice, tables: Mapping[str, Table] = TABLES, variants: Sequence[Variant] = ()) -> Model:
-    """The model of one slice, over the given tables; ``variants`` hold where their selectors do."""
+
+def world(slice_: Slice, tables: Mapping[str, Table] = TABLES) -> Model:
+    """The model of one slice, over the given tables."""
     dims = Dimensions.of(slice_)
-    model = Model(slice_.name, fields(dims, slice_, (tables, *(variant.tables for variant in variants))))
+    model = Model(slice_.name, fields(dims, slice_, tables))
     model.premises.append(Premise((dims.lock,), (dims.watchdog, dims.reset)))
-    records = Records(dims, slice_, tables, variants)
+    records = Records(dims, slice_, tables)
     for reader in (
         LrmReader(dims, slice_).reader(),
         worker.reader(dims, slice_),
         CrmReader(dims, slice_, records).reader(),
     ):
-        add_rows(model, reader, tables, variants)
+        add_rows(model, reader, tables[reader.table])
     Environment(model, dims, slice_).add_all()
     return model

@@ -61,7 +61,7 @@ class CrmReader:
             forget={GRANTED: _forget_grant},
         )
 
-    def _nodes_to_fence(self) -> Iterator[tuple[str, Mapping[str, Domain], Effect]]:
+    def _nodes_to_fence(self, _: Context) -> Iterator[tuple[str, Mapping[str, Domain], Effect]]:
         def choose(c: Context, m: Expr, n: Expr) -> None:
             c.when(c.node_state[n] == "fence", ~(c.lock[n] == "fencing"))
             c.when((c.lock[n] == "free") | passed(c.lease[n]))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from hacore.protocol.table import Table
 from model_check.expr import TRUE, Expr, Type, any_of
-from model_check.lang import BOOL, Count, Domain, Duration, Enum, Field, Ref, Timer
+from model_check.lang import BOOL, Context, Count, Domain, Duration, Enum, Field, Ref, Timer, some
 from model_check.world.slices import Slice
 
 MODES = ("idle", "active", "restart", "shutdown", "maintenance", "disarm")
@@ -49,15 +49,18 @@ def faulty(dims: Dimensions, slice_: Slice, n: Expr) -> Expr:
     return any_of(n == number for number in range(slice_.faulty))
 
 
-def fields(dims: Dimensions, slice_: Slice, tables: Iterable[Mapping[str, Table]]) -> list[Field]:
+def in_fence(c: Context, dims: Dimensions, n: Expr) -> Expr:
+    """A service of this node is in state fence."""
+    return some(dims.service, lambda s: (c.at[s] == n) & (c.state[s] == "fence"))
+
+
+def fields(dims: Dimensions, slice_: Slice, tables: Mapping[str, Table]) -> list[Field]:
     """Every field, with the states of all the tables that the world knows."""
-    several = tuple(tables)
 
     def states(name: str, *others: str) -> Enum:
-        named = dict.fromkeys(state for known in several if name in known for state in known[name].by_state)
-        return Enum(f"state of {name}", (*others, *named))
+        return Enum(f"state of {name}", (*others, *tables[name].by_state))
 
-    plans = dict.fromkeys(row.id for known in several for name in PLANNED if name in known for row in known[name].rows)
+    plans = (row.id for name in PLANNED for row in tables[name].rows)
     return [
         *_node(dims, states("lrm"), states("worker", "none")),
         *_store(dims, slice_, states("service"), states("node"), states("disarm")),
@@ -98,7 +101,6 @@ def _node(dims: Dimensions, lrm: Type, worker: Type) -> list[Field]:
 def _store(dims: Dimensions, slice_: Slice, service: Type, node_state: Type, disarm: Type) -> list[Field]:
     node, one = (dims.node,), (dims.service,)
     generation = Count(slice_.generations)
-    begin = "started" if slice_.serving else "new"
     return [
         Field("lock", Enum("lock", ("free", "lrm", "fencing")), node, "free", "The owner of the node's lock."),
         Field("lease", Timer(dims.lock.ticks), node, 0, "When the lock may be taken if it stays unchanged."),
@@ -107,7 +109,7 @@ def _store(dims: Dimensions, slice_: Slice, service: Type, node_state: Type, dis
         Field("node_state", node_state, node, "online" if slice_.serving else "unknown", "What the master thinks."),
         Field("maintained", BOOL, node, False, "Maintenance is requested."),
         Field("disarm", disarm, (), "armed", "The state of the disarm request."),
-        Field("state", service, one, begin, "The record's state."),
+        Field("state", service, one, "started" if slice_.serving else "new", "The record's state."),
         Field("at", Ref(dims.node), one, 0, "The record's node."),
         Field("target", Ref(dims.node, none=True), one, None, "The record's target."),
         Field("ack", generation, one, 0, "The generation that the record acknowledges."),

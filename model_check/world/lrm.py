@@ -151,7 +151,7 @@ class LrmReader:
         return (c.at[s] == n) & ~c.halted[n, s] & (c.worker[n, s] == "none")
 
     def _choices(self) -> dict[Action, Choice]:
-        def jobs() -> Iterator[tuple[str, Mapping[str, Domain], Effect]]:
+        def jobs(_: Context) -> Iterator[tuple[str, Mapping[str, Domain], Effect]]:
             for kind in (*dict.fromkeys(KIND_OF.values()), "watch"):
 
                 def choose(c: Context, n: Expr, s: Expr, kind: str = kind) -> None:
@@ -160,7 +160,7 @@ class LrmReader:
 
                 yield kind, {"s": self.dims.service}, choose
 
-        def halts() -> Iterator[tuple[str, Mapping[str, Domain], Effect]]:
+        def halts(_: Context) -> Iterator[tuple[str, Mapping[str, Domain], Effect]]:
             def choose(c: Context, n: Expr, s: Expr) -> None:
                 c.when(self.stop_ready(c, n, s))
                 self._note(c, n, s, "halt")

@@ -8,14 +8,14 @@ because a transaction knows no other: a node's fencing lock is freed after the s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 
 from hacore.protocol import disarm, node, service
 from hacore.protocol.table import Action, Fact, Row, Table
 from hacore.protocol.vocabulary import FENCED, MAINTENANCE_ASKED
 from model_check.lang import FALSE, TRUE, Context, Domain, Expr, every, ite, some
-from model_check.world.fields import OUTCOMES, RELEASES, Dimensions, faulty
-from model_check.world.rows import UNKNOWN, Effect, Maybe, Reader, Truth, Variant, conditions, possibly
+from model_check.world.fields import OUTCOMES, RELEASES, Dimensions, faulty, in_fence
+from model_check.world.rows import UNKNOWN, Effect, Maybe, Reader, Truth, at, conditions, possibly
 from model_check.world.slices import Slice
 
 PLACED = (service.SET_TARGET, service.TAKE_COMMAND, service.STEAL, service.FOLLOW)
@@ -25,10 +25,8 @@ PLACED = (service.SET_TARGET, service.TAKE_COMMAND, service.STEAL, service.FOLLO
 class Records:
     """Plans and writes of one world's masters."""
 
-    def __init__(
-        self, dims: Dimensions, slice_: Slice, tables: Mapping[str, Table], variants: Sequence[Variant]
-    ) -> None:
-        self.dims, self.slice, self.tables, self.variants = dims, slice_, tables, variants
+    def __init__(self, dims: Dimensions, slice_: Slice, tables: Mapping[str, Table]) -> None:
+        self.dims, self.slice, self.tables = dims, slice_, tables
         self.readers = {
             "service": Reader("service", "state", {"s": dims.service}, self._service_facts(), blind=_has_read),
             "node": Reader("node", "node_state", {"n": dims.node}, self._node_facts(), blind=_has_read),
@@ -93,12 +91,9 @@ class Records:
             node.GONE_LONG: lambda c, n: FALSE,
             node.LRM_MAINTENANCE: lambda c, n: c.mode[n] == "maintenance",
             MAINTENANCE_ASKED: lambda c, n: c.maintained[n],
-            node.SERVICES_IN_FENCE: self._fenced_here,
+            node.SERVICES_IN_FENCE: lambda c, n: in_fence(c, self.dims, n),
             FENCED: lambda c, n: c.lock[n] == "fencing",
         }
-
-    def _fenced_here(self, c: Context, n: Expr) -> Expr:
-        return some(self.dims.service, lambda s: (c.state[s] == "fence") & (c.at[s] == n))
 
     def _disarm_facts(self) -> dict[Fact, Callable[..., Truth]]:
         def unsettled(c: Context) -> Expr:
@@ -116,44 +111,19 @@ class Records:
 
     # ---------------------------------------------------------------------------------------------------- planning
 
-    def plans(self) -> Iterator[tuple[str, Mapping[str, Domain], Effect]]:
+    def plans(self, c: Context) -> Iterator[tuple[str, Mapping[str, Domain], Effect]]:
         """For each row that changes anything: a master (``m``) decides it. Its name, parameters and effect."""
-        for name, reader in self.readers.items():
-            for row, uses in self._rows(name):
-                over = {"service": {"s": self.dims.service}, "node": {"n": self.dims.node}, "disarm": {}}[name]
-                extra = {"d": self.dims.node} if placed(row) else {}
-                yield row.id, {**over, **extra}, self._planning(reader, row, uses)
+        for reader in self.readers.values():
+            for rows in self.tables[reader.table].by_state.values():
+                fires = conditions(reader, rows, c)
+                for row in filter(changes, rows):
+                    extra = {"d": self.dims.node} if placed(row) else {}
+                    yield row.id, {**reader.over, **extra}, self._planning(reader, row, fires[row.id])
 
-    def _rows(self, name: str) -> Iterator[tuple[Row, list[tuple[Variant | None, Table]]]]:
-        """Rows by what they do, with the tables in which they stand."""
-        tables: list[tuple[Variant | None, Table]] = [(None, self.tables[name])]
-        tables += [
-            (v, v.tables[name]) for v in self.variants if v.tables.get(name, self.tables[name]) is not self.tables[name]
-        ]
-        found: dict[tuple[object, ...], tuple[Row, list[tuple[Variant | None, Table]]]] = {}
-        for variant, table in tables:
-            for row in table.rows:
-                if row.target != row.state or set(row.do) & set(WRITES):
-                    found.setdefault((row.id, row.target, row.do), (row, []))[1].append((variant, table))
-        yield from found.values()
-
-    def _planning(self, reader: Reader, row: Row, uses: list[tuple[Variant | None, Table]]) -> Effect:
-        touched = [
-            v for v in self.variants if v.tables.get(reader.table, None) not in (None, self.tables[reader.table])
-        ]
-
+    def _planning(self, reader: Reader, row: Row, fires: Expr) -> Effect:
         def plan(c: Context, m: Expr, **given: Expr) -> None:
-            over = {key: given[key] for key in reader.over}
-            where = FALSE
-            for variant, table in uses:
-                fires = conditions(reader, table, row.state, c, **over)[row.id]
-                chosen = variant.selector(c, m) if variant else TRUE
-                for other in touched if variant is None else ():
-                    chosen = chosen & ~other.selector(c, m)
-                where = where | (chosen & fires)
-            at = getattr(c, reader.pc)[tuple(over.values())] if over else c.disarm
-            c.when(at == row.state, where)
-            c.plan[m] = plan_name(row)
+            c.when(at(c, reader, {key: given[key] for key in reader.over}) == row.state, fires)
+            c.plan[m] = row.id
             c.basis[m] = True
             c.lock_seen[m] = True
             self._note(c, m, row, given)
@@ -172,7 +142,7 @@ class Records:
         if service.ACKNOWLEDGE in row.do:
             c.read_gen[m] = c.gen[c.at[given["s"]]]
         if node.FREE_LOCK in row.do:
-            c.when(~self._fenced_here(c, given["n"]))
+            c.when(~in_fence(c, self.dims, given["n"]))
 
     def _placed(self, c: Context, row: Row, given: Mapping[str, Expr]) -> Expr:
         if service.STEAL in row.do:
@@ -186,12 +156,12 @@ class Records:
     def writes(self) -> Iterator[tuple[str, Effect]]:
         """For each row that may be planned: what its writing does. Its name and effect, given the master ``m``."""
         for name in self.readers:
-            for row, _ in self._rows(name):
+            for row in filter(changes, self.tables[name].rows):
                 yield row.id, self._writing(name, row)
 
     def _writing(self, table: str, row: Row) -> Effect:
         def write(c: Context, m: Expr) -> None:
-            c.when(c.plan[m] == plan_name(row))
+            c.when(c.plan[m] == row.id)
             if table == "service":
                 self._write_service(c, row, c.about_service[m], m)
             elif table == "node":
@@ -236,7 +206,7 @@ class Records:
     def _free(self, c: Context, m: Expr) -> None:
         c.lock[c.about[m]] = "free"
         c.mine[c.about[m]] = False
-        c.late_valid[c.about[m]] = c.late_valid[c.about[m]] & ~(c.late[c.about[m]] == "release")
+        c.late_valid[c.about[m]] = c.late_valid[c.about[m]] & (c.late[c.about[m]] != "release")
 
 
 def _has_read(*_: object, **__: object) -> tuple[Expr, Expr]:
@@ -249,21 +219,23 @@ def placed(row: Row) -> bool:
     return bool(set(row.do) & set(PLACED)) and service.WANT_STOP not in row.do
 
 
-def plan_name(row: Row) -> str:
-    """The value of the field ``plan`` for a row."""
-    return row.id
+def changes(row: Row) -> bool:
+    """Whether writing it changes anything that the model keeps track of."""
+    return row.target != row.state or not WRITES.isdisjoint(row.do)
 
 
-WRITES: tuple[Action, ...] = (
-    service.SET_TARGET,
-    service.ARRIVE,
-    service.STEAL,
-    service.FOLLOW,
-    service.NEW_UID,
-    service.ACKNOWLEDGE,
-    service.WANT_STOP,
-    node.FREE_LOCK,
-    disarm.SET_REQUEST,
-    disarm.DROP_REQUEST,
+WRITES = frozenset[Action](
+    {
+        service.SET_TARGET,
+        service.ARRIVE,
+        service.STEAL,
+        service.FOLLOW,
+        service.NEW_UID,
+        service.ACKNOWLEDGE,
+        service.WANT_STOP,
+        node.FREE_LOCK,
+        disarm.SET_REQUEST,
+        disarm.DROP_REQUEST,
+    }
 )
 """Actions that change a record although its state stays."""

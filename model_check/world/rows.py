@@ -7,9 +7,6 @@ no guard above it must hold. So what the model leaves out only ever adds behavio
 
 A row with an effect on the store becomes several actions, one for each way in which the call may go: answered, done but
 the answer lost, not done; what the row is ``given`` is asked of the store in the moment of the effect.
-
-Variants are tables that take the place of the ordinary ones where their selector holds: mutants (one chosen for the
-whole run) and mixed versions (a property of each node).
 """
 
 from __future__ import annotations
@@ -17,11 +14,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from hacore.protocol.table import ALWAYS, Action, And, Checker, Fact, Guard, Not, Or, Row, Site, Table
 from hacore.protocol.vocabulary import QUORATE
-from model_check.lang import FALSE, TRUE, Context, Domain, Expr, Model
+from model_check.lang import FALSE, TRUE, Context, Domain, Expr, Model, symbols
 
 
 @dataclass(frozen=True)
@@ -65,16 +62,8 @@ class Outcome:
 class Choice:
     """An action that notes something: for each element of ``params``, and each alternative, an action of its own."""
 
-    alternatives: Callable[[], Iterator[tuple[str, Mapping[str, Domain], Effect]]]
-
-
-@dataclass(frozen=True)
-class Variant:
-    """Tables that hold instead of the ordinary ones where ``selector`` (of context and index) does."""
-
-    name: str
-    tables: Mapping[str, Table]
-    selector: Callable[[Context, Expr], Expr]
+    alternatives: Callable[[Context], Iterator[tuple[str, Mapping[str, Domain], Effect]]]
+    """Given a context for conditions over the state: names, parameters, effects."""
 
 
 @dataclass
@@ -96,8 +85,6 @@ class Reader:
     """What becomes of an answer when a state has looked at it."""
     settle: Callable[..., str] = lambda _, target, **__: target
     """What else happens when a state is entered (a worker that ends, say), and where the daemon then is."""
-    found: dict[tuple[int, str], dict[str, Expr]] = field(default_factory=dict, repr=False)
-    """Conditions found before, by table and state: the same symbols give the same expressions."""
 
 
 def meanings(guard: Guard, values: Mapping[Fact, Maybe]) -> Maybe:
@@ -147,15 +134,10 @@ def _possible(guard: Guard, values: Mapping[Fact, Maybe], cases: int) -> Expr:
     return next(either) | next(either)
 
 
-def conditions(reader: Reader, table: Table, state: str, c: Context, **over: Expr) -> dict[str, Expr]:
+def conditions(reader: Reader, rows: Sequence[Row], c: Context) -> dict[str, Expr]:
     """Where each row of a state may fire, be what it looks at read, or not to be read at all."""
-    key = (id(table), state)
-    if key not in reader.found:
-        reader.found[key] = _conditions(reader, table.by_state[state], c, **over)
-    return reader.found[key]
+    over = symbols(reader.over)
 
-
-def _conditions(reader: Reader, rows: Sequence[Row], c: Context, **over: Expr) -> dict[str, Expr]:
     def seen(fact: Fact) -> Truth:
         return TRUE if fact == QUORATE else reader.facts[fact](c, **over)
 
@@ -183,72 +165,30 @@ def chased(reader: Reader, table: Table, state: str) -> tuple[str, tuple[str, ..
     return state, tuple(passed)
 
 
-def variants_of(
-    reader: Reader, variants: Sequence[Variant], tables: Mapping[str, Table], state: str
-) -> list[tuple[Variant | None, Table]]:
-    """The ordinary table, and each variant in which this state has other rows, or leads elsewhere."""
-
-    def shape(table: Table) -> object:
-        rows = table.by_state.get(state)
-        return rows and (rows, [chased(reader, table, row.target) for row in rows])
-
-    base = tables[reader.table]
-    found: list[tuple[Variant | None, Table]] = [(None, base)]
-    for variant in variants:
-        table = variant.tables.get(reader.table, base)
-        if table is not base and shape(table) != shape(base):
-            found.append((variant, table))
-    return found
-
-
-def add_rows(model: Model, reader: Reader, tables: Mapping[str, Table], variants: Sequence[Variant] = ()) -> None:
+def add_rows(model: Model, reader: Reader, table: Table) -> None:
     """Add the actions that a daemon's table makes, in the order of its states and rows."""
-    states = dict.fromkeys(
-        state
-        for table in (tables[reader.table], *(v.tables.get(reader.table) for v in variants))
-        if table
-        for state in table.by_state
-    )
-    for state in states:
-        several = variants_of(reader, variants, tables, state)
-        shapes: dict[tuple[Any, ...], list[tuple[Variant | None, Table, Row]]] = {}
-        for variant, table in several:
-            for row in table.by_state.get(state, ()):
-                shape = (row.id, row.target, row.do, row.given, chased(reader, table, row.target))
-                shapes.setdefault(shape, []).append((variant, table, row))
-        others = [variant for variant, _ in several if variant]
-        for uses in shapes.values():
-            _add_row(model, reader, uses, others)
+    for rows in table.by_state.values():
+        fires = conditions(reader, rows, model.state())
+        for row in rows:
+            _add_row(model, reader, table, row, fires[row.id])
 
 
-def _add_row(
-    model: Model, reader: Reader, uses: list[tuple[Variant | None, Table, Row]], others: list[Variant]
-) -> None:
-    """One row, under the guards that it has in the ordinary table and in variants."""
-    row = uses[0][2]
-    for name, extra, guarded, perform in _ways(reader, row):
+def _add_row(model: Model, reader: Reader, table: Table, row: Row, fires: Expr) -> None:
+    _, along = chased(reader, table, row.target)
+    for name, extra, guarded, perform in _ways(reader, row, model.state()):
 
         def body(c: Context, guarded: bool = guarded, perform: Effect = perform, **given: Expr) -> None:
             over = {key: given[key] for key in reader.over}
-            first = next(iter(over.values()))
-            where = FALSE
-            for variant, table, own in uses:
-                fires = conditions(reader, table, own.state, c, **over)[own.id]
-                chosen = variant.selector(c, first) if variant else TRUE
-                for other in others if variant is None else ():
-                    chosen = chosen & ~other.selector(c, first)
-                where = where | (chosen & fires)
-            c.when(_at(c, reader.pc, over) == row.state, where)
+            c.when(at(c, reader, over) == row.state, fires)
             if guarded:
                 c.when(*(reader.store[fact](c, **over) for fact in row.given))
             perform(c, **given)
-            _enter(c, reader, uses[0][1], row, over)
+            _enter(c, reader, table, row, over)
 
-        landed = chased(reader, uses[0][1], row.target)[1]
-        model.add(name, body, {**reader.over, **extra}, row=row.id, tags=landed)
+        model.add(name, body, {**reader.over, **extra}, row=row.id, tags=along)
 
 
-def _ways(reader: Reader, row: Row) -> Iterator[tuple[str, Mapping[str, Domain], bool, Effect]]:
+def _ways(reader: Reader, row: Row, c: Context) -> Iterator[tuple[str, Mapping[str, Domain], bool, Effect]]:
     """The ways in which a row may go: its name, further parameters, whether it is checked, what it does."""
     choice = next((it for a in row.do if isinstance(it := reader.local.get(a), Choice)), None)
     notes = [it for a in row.do if (it := reader.local.get(a)) is not None and not isinstance(it, Choice)]
@@ -259,7 +199,7 @@ def _ways(reader: Reader, row: Row) -> Iterator[tuple[str, Mapping[str, Domain],
             perform = partial(outcome.effect, checked=bool(row.given)) if outcome.later else outcome.effect
             yield row.id + outcome.name, {}, checked, _together(*notes, perform)
     elif choice is not None:
-        for name, extra, perform in choice.alternatives():
+        for name, extra, perform in choice.alternatives(c):
             yield f"{row.id} {name}".strip(), extra, False, _together(*notes, perform)
     else:
         yield row.id, {}, False, _together(*notes)
@@ -277,16 +217,14 @@ def _enter(c: Context, reader: Reader, table: Table, row: Row, over: Mapping[str
     """The state that follows; answers that this state has looked at are forgotten."""
     target = reader.settle(c, chased(reader, table, row.target)[0], **over)
     if target != row.state:
-        _put(c, reader.pc, over, target)
+        getattr(c, reader.pc)[tuple(over.values())] = target
     for fact in table.facts_of(row.state):
         if fact in reader.forget:
             reader.forget[fact](c, **over)
 
 
-def _at(c: Context, pc: str, over: Mapping[str, Expr]) -> Expr:
-    found: Expr = getattr(c, pc)[tuple(over.values())]
+def at(c: Context, reader: Reader, over: Mapping[str, Expr]) -> Expr:
+    """The field that holds the state."""
+    place = getattr(c, reader.pc)
+    found: Expr = place[tuple(over.values())] if over else place
     return found
-
-
-def _put(c: Context, pc: str, over: Mapping[str, Expr], state: str) -> None:
-    getattr(c, pc)[tuple(over.values())] = state
