@@ -7,7 +7,7 @@ bound is checked when the class is defined.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, TypeVar
 
 from hacore.daemons.machine import Stepper
@@ -68,20 +68,29 @@ class Machine:
         for name in dir(cls):
             for kind, bound in meanings.items():
                 bound.update((each, name) for each in getattr(getattr(cls, name), kind, ()))
-        stored = {fact for fact in cls.table.facts if fact.checker is Checker.STORE}
+        cls._meanings = meanings
+        cls._refuse_unbound(cls.table)
+
+    @classmethod
+    def _refuse_unbound(cls, table: Table) -> None:
+        stored = {fact for fact in table.facts if fact.checker is Checker.STORE}
         wanted: dict[str, set[Fact | Action]] = {
-            "_sees": {fact for fact in cls.table.facts if fact not in stored},
+            "_sees": {fact for fact in table.facts if fact not in stored},
             "_checks": {*stored},
-            "_does": {*cls.table.actions},
+            "_does": {*table.actions},
         }
         for kind, names in wanted.items():
-            unbound = names - set(meanings[kind])
+            unbound = names - set(cls._meanings[kind])
             if unbound:
                 raise TypeError(f"{cls.__name__} gives no meaning to {', '.join(sorted(map(str, unbound)))}")
-        cls._meanings = meanings
 
-    def __init__(self) -> None:
-        self.stepper = Stepper(self.table)
+    def __init__(self, tables: Mapping[str, Table] | None = None) -> None:
+        """``tables``: variants of the tables, by name. Raises TypeError if one has a name without a meaning here."""
+        own = type(self).table
+        self.variant = tables[own.name] if tables else own
+        if self.variant is not own:
+            self._refuse_unbound(self.variant)
+        self.stepper = Stepper(self.variant)
         self.given: tuple[Fact, ...] = ()
 
     @property
@@ -91,11 +100,11 @@ class Machine:
     @property
     def shown(self) -> str:
         """The state that operators see."""
-        return self.table.state_named[self.state].shown
+        return self.variant.state_named[self.state].shown
 
     @property
     def finished(self) -> bool:
-        return self.table.state_named[self.state].final
+        return self.variant.state_named[self.state].final
 
     def look(self, facts: tuple[Fact, ...]) -> Asking[None]:
         """Ask for what these facts, those of the present state, are about."""
@@ -108,7 +117,7 @@ class Machine:
     def step(self) -> Asking[Row]:
         """Look, let the table decide, do what the row says. The machine moves first, effects follow."""
         before = self.state
-        facts = self.table.facts_of(before)
+        facts = self.variant.facts_of(before)
         yield from self.look(facts)
         holding = frozenset(fact for fact in facts if self._holds(fact))
         row = self.stepper.step(holding.__contains__)
@@ -116,8 +125,8 @@ class Machine:
         self.given = row.given
         for action in self.stepper.todo:
             yield from self._perform(action)
-        if self.table.state_named[before].shown != self.shown:
-            yield from self.moved(self.table.state_named[before].shown)
+        if self.variant.state_named[before].shown != self.shown:
+            yield from self.moved(self.variant.state_named[before].shown)
         return row
 
     def steps(self) -> Asking[None]:
@@ -152,8 +161,8 @@ class Daemon(Machine):
     name: ClassVar[str]
     wake_on: ClassVar[tuple[str, ...]]
 
-    def __init__(self, node: str, timing: Timing) -> None:
-        super().__init__()
+    def __init__(self, node: str, timing: Timing, tables: Mapping[str, Table] | None = None) -> None:
+        super().__init__(tables)
         self.node, self.timing = node, timing
         self.asked: frozenset[str] = frozenset()
         self.began_s = 0.0

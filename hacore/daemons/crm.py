@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from hacore.daemons.base import Daemon, checks, does, sees
 from hacore.manager.documents import STATUS, DocumentError, members_of, status_of
@@ -11,7 +11,8 @@ from hacore.manager.view import Sight
 from hacore.protocol import crm as protocol
 from hacore.protocol.locks import FENCING, MANAGER_LOCK, Lock, Watch, agent_lock, heartbeat
 from hacore.protocol.requests import Asking, Clock, Committed, Document, Read, Say, Snapshot, Unavailable, ask
-from hacore.protocol.table import Checker, Fact
+from hacore.protocol.table import Checker, Fact, Table
+from hacore.protocol.tables import TABLES
 from hacore.protocol.timing import Timing
 from hacore.protocol.vocabulary import QUORATE
 
@@ -25,8 +26,9 @@ class Crm(Daemon):
     name = "crm"
     wake_on = ("manager/", "resources", "settings", "members", "commands", "lrm/")
 
-    def __init__(self, node: str, timing: Timing) -> None:
-        super().__init__(node, timing)
+    def __init__(self, node: str, timing: Timing, tables: Mapping[str, Table] | None = None) -> None:
+        super().__init__(node, timing, tables)
+        self.tables = tables or TABLES
         self.watch = Watch()
         self.now_s = 0.0
         self.quorate = self.fit = False
@@ -66,7 +68,7 @@ class Crm(Daemon):
         self.fit = fit(self.node, seen, self.sight)
         if self.fit or not self.state.startswith("master"):
             self.busy_s = self.now_s
-        self.decision = decide(self.node, seen, self.sight) if self.state.startswith("master") else NOTHING
+        self.decision = decide(self.node, seen, self.sight, self.tables) if self.state.startswith("master") else NOTHING
 
     def _sight(self, seen: Snapshot, nodes: Iterable[str]) -> Sight:
         timing, now = self.timing, self.now_s

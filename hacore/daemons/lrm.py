@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from hacore.daemons.base import Daemon, checks, does, sees
 from hacore.daemons.workload import Workload
 from hacore.manager.documents import (
@@ -39,7 +41,7 @@ from hacore.protocol.requests import (
     Unavailable,
     ask,
 )
-from hacore.protocol.table import Action, Checker, Fact
+from hacore.protocol.table import Action, Checker, Fact, Table
 from hacore.protocol.timing import Timing
 from hacore.protocol.vocabulary import MAINTENANCE_ASKED, QUORATE
 
@@ -68,8 +70,8 @@ class Lrm(Daemon):
     name = "lrm"
     wake_on = ("manager/", "settings")
 
-    def __init__(self, node: str, timing: Timing) -> None:
-        super().__init__(node, timing)
+    def __init__(self, node: str, timing: Timing, tables: Mapping[str, Table] | None = None) -> None:
+        super().__init__(node, timing, tables)
         self.quorate = False
         self.now_s = 0.0
         self.seen = Snapshot({}, 0)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from hacore.daemons.base import Machine, does, sees
 from hacore.protocol import worker as protocol
 from hacore.protocol.requests import Asking, Job, Migrate, Outcome, Probe, Say, Start, Stop, ask
-from hacore.protocol.table import Fact
+from hacore.protocol.table import Fact, Table
 
 _WANTS = {
     protocol.IN_ERROR: {"error"},
@@ -24,8 +26,8 @@ class Worker(Machine):
 
     table = protocol.WORKER
 
-    def __init__(self, node: str, job: Job) -> None:
-        super().__init__()
+    def __init__(self, node: str, job: Job, tables: Mapping[str, Table] | None = None) -> None:
+        super().__init__(tables)
         self.node, self.job = node, job
         self.running = self.moved_away = False
 

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from hacore.manager.documents import Disarm
 from hacore.manager.view import View
 from hacore.protocol import disarm as table
-from hacore.protocol.disarm import DISARM
 from hacore.protocol.locks import Lock, agent_lock
 from hacore.protocol.table import Action, Fact
 
@@ -59,7 +58,7 @@ def step(view: View) -> None:
     """Take steps until nothing changes."""
     while True:
         old = view.status.disarm.state if view.status.disarm else "armed"
-        row = DISARM.step(old, lambda fact: FACTS[fact](view))
+        row = view.tables["disarm"].step(old, lambda fact: FACTS[fact](view))
         for action in row.do:
             ACTIONS[action](view)
         if view.status.disarm:

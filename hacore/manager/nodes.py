@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 from hacore.manager.view import View
 from hacore.protocol import node as table
-from hacore.protocol.node import NODE
 from hacore.protocol.table import Action, Fact
 from hacore.protocol.vocabulary import FENCED, MAINTENANCE_ASKED
 
@@ -32,7 +31,7 @@ def step_all(view: View) -> None:
     waited_for = {record.node for record in view.status.services.values() if record.state == "fence"}
     for node in sorted(view.members | set(view.status.nodes) | waited_for):
         old = view.node_state(node)
-        row = NODE.step(old, lambda fact, node=node: FACTS[fact](view, node))  # type: ignore[misc]
+        row = view.tables["node"].step(old, lambda fact, node=node: FACTS[fact](view, node))  # type: ignore[misc]
         for action in row.do:
             ACTIONS[action](view, node)
         view.status.nodes[node] = row.target

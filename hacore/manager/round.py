@@ -14,7 +14,8 @@ from hacore.manager.documents import COMMANDS, RESOURCES, STATUS, dump
 from hacore.manager.view import Event, Sight, View
 from hacore.protocol.locks import Lock, agent_lock
 from hacore.protocol.requests import JSON, Snapshot
-from hacore.protocol.service import SERVICE
+from hacore.protocol.table import Table
+from hacore.protocol.tables import TABLES
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +51,9 @@ def has_work(view: View) -> bool:
     return bool(view.resources or status.services or view.commands.queue or status.disarm or stale_maintenance)
 
 
-def decide(own: str, snapshot: Snapshot, sight: Sight) -> Decision:
+def decide(own: str, snapshot: Snapshot, sight: Sight, tables: Mapping[str, Table] = TABLES) -> Decision:
     """One round of the master on node ``own``. Raises DocumentError if a document cannot be understood."""
-    view = View.of(own, snapshot, sight)
+    view = View.of(own, snapshot, sight, tables)
     view.status.master = own
     nodes.step_all(view)
     if view.node_state(own) not in {"online", "maintenance"}:
@@ -76,7 +77,7 @@ def _update_records(view: View) -> None:
         view.say("service_removed", sid=sid, reason="ignored" if sid in view.resources else "unconfigured")
     for sid, resource in sorted(view.resources.items()):
         if sid not in records and resource.state != "ignored":
-            records[sid] = view.new_record(sid, SERVICE.initial, resource.node)
+            records[sid] = view.new_record(sid, view.tables["service"].initial, resource.node)
 
 
 def _step_services(view: View) -> None:

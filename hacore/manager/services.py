@@ -9,7 +9,6 @@ from hacore.manager.documents import LIVE_TYPES, RELEASE_MODES, Command, LrmStat
 from hacore.manager.placement import choose, usage
 from hacore.manager.view import View
 from hacore.protocol import service as table
-from hacore.protocol.service import SERVICE
 from hacore.protocol.table import Action, Fact, Row
 from hacore.protocol.vocabulary import FENCED
 
@@ -139,7 +138,7 @@ def step(view: View, sid: str) -> Row:
     """Take one step with one record; returns the row that fired."""
     old = view.status.services[sid]
     case = Case(view, sid, old, old)
-    row = SERVICE.step(old.state, lambda fact: FACTS[fact](case))
+    row = view.tables["service"].step(old.state, lambda fact: FACTS[fact](case))
     case.new = _successor(view, old, row)
     for action in row.do:
         ACTIONS[action](case)

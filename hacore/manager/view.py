@@ -22,6 +22,8 @@ from hacore.manager.documents import (
 )
 from hacore.protocol.locks import FENCING, Lock, agent_lock
 from hacore.protocol.requests import JSON, Snapshot
+from hacore.protocol.table import Table
+from hacore.protocol.tables import TABLES
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,7 @@ class View:
     own: str
     snapshot: Snapshot
     sight: Sight
+    tables: Mapping[str, Table]
     status: Status
     resources: dict[str, Resource]
     settings: Settings
@@ -70,7 +73,7 @@ class View:
     events: list[Event] = field(default_factory=list)
 
     @classmethod
-    def of(cls, own: str, snapshot: Snapshot, sight: Sight) -> View:
+    def of(cls, own: str, snapshot: Snapshot, sight: Sight, tables: Mapping[str, Table] = TABLES) -> View:
         """Raises DocumentError if a document does not hold what it should."""
         status = status_of(snapshot)
         members = frozenset(members_of(snapshot))
@@ -79,6 +82,7 @@ class View:
             own=own,
             snapshot=snapshot,
             sight=sight,
+            tables=tables,
             status=status,
             resources=resources_of(snapshot),
             settings=settings_of(snapshot),

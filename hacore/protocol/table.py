@@ -18,8 +18,8 @@ and turns actions into requests, the closed model gives each name a formula, a d
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cached_property
 from typing import NoReturn
@@ -270,6 +270,20 @@ class Table:
     @property
     def actions(self) -> tuple[Action, ...]:
         return tuple(dict.fromkeys(action for row in self.rows for action in row.do))
+
+    def substituted(self, rows: Mapping[str, Row | tuple[Row, ...]], *states: State) -> Table:
+        """A variant: the rows named by id are replaced by others, or left out: (). ``states`` are added, or replaced.
+
+        Raises :class:`TableError` if there is no such row, or if what comes out is no table.
+        """
+        for unknown in sorted(set(rows) - set(self.by_id)):
+            raise TableError(f"table {self.name}: there is no row {unknown} to be replaced")
+        changed: list[Row] = []
+        for row in self.rows:
+            new = rows.get(row.id, row)
+            changed += [new] if isinstance(new, Row) else new
+        known = {state.name: state for state in (*self.states, *states)}
+        return replace(self, rows=tuple(changed), states=tuple(known.values()))
 
     def step(self, state: str, fact: Callable[[Fact], bool]) -> Row:
         """The row that fires: the first row of ``state`` whose guard holds. Changes nothing."""
