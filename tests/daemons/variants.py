@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -15,20 +15,9 @@ from hacore.daemons.watchdog_mux import WatchdogMux
 from hacore.protocol import crm, lrm, service, watchdog
 from hacore.protocol.requests import Accepted, Asking, Clock, KeepAlive, ask
 from hacore.protocol.table import ALWAYS, Fact, Row, Table
+from hacore.protocol.tables import TABLES
 from hacore.protocol.timing import Timing
 from hacore.protocol.vocabulary import RESTART_ASKED
-
-
-def substituted(table: Table, rows: Mapping[str, Row | tuple[Row, ...]]) -> Table:
-    """The table with some rows replaced by others, or left out: ()."""
-    unknown = set(rows) - set(table.by_id)
-    if unknown:
-        raise ValueError(f"table {table.name} has no rows {', '.join(sorted(unknown))}")
-    changed: list[Row] = []
-    for row in table.rows:
-        new = rows.get(row.id, row)
-        changed += [new] if isinstance(new, Row) else new
-    return replace(table, rows=tuple(changed))
 
 
 def without_given(table: Table, row_id: str, *facts: Fact) -> Row:
@@ -52,8 +41,7 @@ class OwnMomentLrm(Lrm):
 class UnarmedLrm(Lrm):
     """Takes the lock, but does not look whether the watchdog is armed."""
 
-    table = substituted(
-        lrm.LRM,
+    table = lrm.LRM.substituted(
         {
             "lrm.wait.ask": replace(lrm.LRM.by_id["lrm.wait.ask"], guard=ALWAYS),
             "lrm.wait.unarmed": (),
@@ -66,8 +54,7 @@ class UnarmedLrm(Lrm):
 class HastyLrm(Lrm):
     """Leaves for a restart without waiting for the freeze."""
 
-    table = substituted(
-        lrm.LRM,
+    table = lrm.LRM.substituted(
         {
             "lrm.active.leave_frozen": replace(
                 lrm.LRM.by_id["lrm.active.leave_frozen"], guard=RESTART_ASKED & ~lrm.WORKERS
@@ -79,8 +66,7 @@ class HastyLrm(Lrm):
 class BoastfulLrm(Lrm):
     """Says active before it has lock and watchdog, so the master thaws what nobody guards."""
 
-    table = substituted(
-        lrm.LRM,
+    table = lrm.LRM.substituted(
         {
             "lrm.wait.needed": (
                 Row(
@@ -99,8 +85,7 @@ class BoastfulLrm(Lrm):
 class LingeringLrm(Lrm):
     """Closes the watchdog when the store does not confirm the renewal, and waits with its services running."""
 
-    table = substituted(
-        lrm.LRM,
+    table = lrm.LRM.substituted(
         {
             "lrm.active.unconfirmed": replace(
                 lrm.LRM.by_id["lrm.active.unconfirmed"], target="wait.resting", do=(lrm.CLOSE_WATCHDOG,)
@@ -112,8 +97,7 @@ class LingeringLrm(Lrm):
 class TokenlessCrm(Crm):
     """Writes without looking whether it is still master."""
 
-    table = substituted(
-        crm.CRM,
+    table = crm.CRM.substituted(
         {"crm.master.write": without_given(crm.CRM, "crm.master.write", crm.TOKEN_CURRENT, crm.BASIS_CURRENT)},
     )
 
@@ -121,20 +105,19 @@ class TokenlessCrm(Crm):
 class BlindFencingCrm(Crm):
     """Takes a node's lock as evidence on what it once read: no look at mark, token or renewals."""
 
-    table = substituted(crm.CRM, {"crm.master.take": replace(crm.CRM.by_id["crm.master.take"], given=())})
+    table = crm.CRM.substituted({"crm.master.take": replace(crm.CRM.by_id["crm.master.take"], given=())})
 
 
 class FeedingMux(WatchdogMux):
     """Feeds the hardware although a deadline has passed."""
 
-    table = substituted(watchdog.WATCHDOG, {"watchdog.armed.expire": ()})
+    table = watchdog.WATCHDOG.substituted({"watchdog.armed.expire": ()})
 
     def _until_s(self) -> float:
         return self.feed_s if self.state == "armed" else super()._until_s()
 
 
-RECOVER_WITHOUT_FENCE = substituted(
-    service.SERVICE,
+RECOVER_WITHOUT_FENCE = service.SERVICE.substituted(
     {"service.fence.fenced": replace(service.SERVICE.by_id["service.fence.fenced"], guard=service.NODE_LOST)},
 )
 
@@ -160,7 +143,7 @@ class Variant:
 
     @contextmanager
     def installed(self) -> Iterator[dict[str, Any]]:
-        with patch("hacore.manager.services.SERVICE", self.service_table):
+        with patch.dict(TABLES, service=self.service_table):
             yield self.kinds()
 
 

@@ -8,7 +8,6 @@ from unittest.mock import patch
 import pytest
 from hypothesis import given, settings
 
-from hacore.manager import services
 from hacore.manager.documents import (
     COMMANDS,
     RESOURCES,
@@ -28,6 +27,7 @@ from hacore.protocol.node import NODE
 from hacore.protocol.requests import Document, Snapshot
 from hacore.protocol.service import SERVICE
 from hacore.protocol.table import ALWAYS
+from hacore.protocol.tables import TABLES
 from tests.manager.cluster import OWN, WEB, Cluster, after, event, fired, kinds, settle
 from tests.manager.promises import (
     PROMISES,
@@ -251,7 +251,7 @@ def test_a_promise_is_seen_to_be_broken(row: str, changes: dict[str, Any], promi
     cluster.resources["proc:b"].node = "n2"
     cluster.lrms["n1"] = LrmStatus("idle")
     promise(Trial.of(cluster))
-    with patch.object(services, "SERVICE", replace(SERVICE, rows=rows)), pytest.raises(AssertionError):
+    with patch.dict(TABLES, service=replace(SERVICE, rows=rows)), pytest.raises(AssertionError):
         promise(Trial.of(cluster))
 
 
