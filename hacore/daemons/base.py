@@ -190,7 +190,8 @@ class Daemon(Machine):
         return answer
 
     def moved(self, before: str) -> Asking[None]:
-        yield from ask(Say("daemon_state", {"from": before, "to": self.shown}))
+        if not self.finished:  # its host tells of its exit
+            yield from ask(Say("daemon_state", {"from": before, "to": self.shown}))
 
     @sees(GRANTED)
     def _granted(self) -> bool:

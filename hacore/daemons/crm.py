@@ -6,9 +6,10 @@ from collections.abc import Iterable, Mapping
 
 from hacore.daemons.base import Daemon, checks, does, sees
 from hacore.manager.documents import STATUS, DocumentError, members_of, status_of
-from hacore.manager.round import NOTHING, decide, fit
+from hacore.manager.round import NOTHING, busy, decide, fit
 from hacore.manager.view import Sight
 from hacore.protocol import crm as protocol
+from hacore.protocol import reference
 from hacore.protocol.locks import FENCING, MANAGER_LOCK, Lock, Watch, agent_lock, heartbeat
 from hacore.protocol.requests import Asking, Clock, Committed, Document, Read, Say, Snapshot, Unavailable, ask
 from hacore.protocol.table import Checker, Fact, Table
@@ -38,6 +39,10 @@ class Crm(Daemon):
         self.node_to_fence = ""
         self.lock = Document(None, 0)
         """The manager lock as this CRM last read or wrote it."""
+        self.looked_s = -1.0
+        """The beginning of the round in which it looked at the nodes as master last."""
+        self.wrote_s = -1.0
+        """The beginning of the round in which something was written last."""
         self.busy_s = 0.0
         """When there was last something to manage."""
 
@@ -66,14 +71,18 @@ class Crm(Daemon):
         if not self.state.startswith("master"):
             self.lock = seen[MANAGER_LOCK]
         self.fit = fit(self.node, seen, self.sight)
-        if self.fit or not self.state.startswith("master"):
+        if not self.state.startswith("master") or busy(seen):
             self.busy_s = self.now_s
         self.decision = decide(self.node, seen, self.sight, self.tables) if self.state.startswith("master") else NOTHING
 
     def _sight(self, seen: Snapshot, nodes: Iterable[str]) -> Sight:
         timing, now = self.timing, self.now_s
+        again, leads = self.looked_s == self.began_s, self.state.startswith("master")
+        if leads:
+            self.looked_s = self.began_s
         still = {node: self.watch.unchanged_s(heartbeat(node), now) for node in nodes}
         return Sight(
+            again=again and leads,
             online=frozenset(
                 node for node in nodes if self.watch.changed_within(heartbeat(node), timing.offline_s, now)
             ),
@@ -109,7 +118,7 @@ class Crm(Daemon):
 
     @sees(protocol.RETIRE_DUE)
     def _retire_due(self) -> bool:
-        return self.now_s - self.busy_s > self.timing.idle_rounds * self.timing.round_s
+        return self.now_s - self.busy_s > self.timing.master_idle_rounds * self.timing.round_s
 
     # ----------------------------------------------------------------------------------- what the store checks
 
@@ -134,9 +143,10 @@ class Crm(Daemon):
 
     @does(protocol.TAKE_MANAGER_LOCK)
     def _take(self) -> Asking[None]:
-        yield from self._write_lock(Lock.of(self.lock).taken(self.node, self.timing.lock_ttl_s))
+        before = Lock.of(self.lock)
+        yield from self._write_lock(before.taken(self.node, self.timing.lock_ttl_s))
         if self.granted:
-            yield from ask(Say("lock_acquired", {"lock": MANAGER_LOCK}))
+            yield from ask(Say(before.taking(self.node), {"lock": MANAGER_LOCK}))
 
     @does(protocol.RENEW_MANAGER_LOCK)
     def _renew(self) -> Asking[None]:
@@ -146,7 +156,7 @@ class Crm(Daemon):
     def _release(self) -> Asking[None]:
         yield from self._write_lock(Lock.of(self.lock).released())
         if self.granted:
-            yield from ask(Say("lock_released", {"lock": MANAGER_LOCK}))
+            yield from ask(Say("lock_released" if self.asked else "lock_let_go", {"lock": MANAGER_LOCK}))
 
     def _write_lock(self, lock: Lock) -> Asking[None]:
         answer = yield from self.transact({MANAGER_LOCK: lock.document()})
@@ -161,8 +171,20 @@ class Crm(Daemon):
     def _write(self) -> Asking[None]:
         yield from self.transact(dict(self.chosen.writes))
         if self.granted:
+            self.wrote_s = self.began_s
             for event in self.chosen.events:
                 yield from ask(Say(event.kind, event.fields))
+
+    @does(reference.TELL)
+    def _tell(self) -> Asking[None]:
+        if self.wrote_s < self.began_s:
+            for event in self.decision.events:
+                yield from ask(Say(event.kind, event.fields))
+
+    @does(reference.FORGET_SIGHTINGS)
+    def _forget_sightings(self) -> None:
+        nodes = set(members_of(self.seen)) | set(status_of(self.seen).nodes)
+        self.watch.begin_anew(map(heartbeat, nodes), self.timing.offline_s, self.now_s)
 
     @does(protocol.CHOOSE_NODE)
     def _choose_node(self) -> None:

@@ -22,6 +22,7 @@ from hacore.manager.documents import (
 )
 from hacore.manager.jobs import Duty
 from hacore.protocol import lrm as protocol
+from hacore.protocol import reference
 from hacore.protocol.locks import Lock, agent_lock
 from hacore.protocol.requests import (
     Accepted,
@@ -109,7 +110,7 @@ class Lrm(Daemon):
             self.seen, self.revision, self.own = answer, answer.revision, self.duty.own
             self.lock = answer[agent_lock(self.node)] if not self._holds_lock() else self.lock
         self.work.ended(outcomes, self.duty)
-        self.work.look(self.duty, self.now_s)
+        self.work.look(self.duty, self.now_s, self.began_s)
         if self.work.running or any(True for _ in self.duty.records()):
             self.busy_s = self.now_s
 
@@ -187,9 +188,25 @@ class Lrm(Daemon):
     def _job_ready(self) -> bool:
         return self.work.ready is not None
 
+    @sees(reference.ANY_JOB_READY)
+    def _any_job_ready(self) -> bool:
+        return self.work.any_ready is not None
+
     @sees(protocol.STOP_READY)
     def _stop_ready(self) -> bool:
         return self.work.stop_ready is not None
+
+    @sees(reference.STOP_UNTRIED)
+    def _stop_untried(self) -> bool:
+        return self.work.stop_untried
+
+    @sees(reference.BUSY)
+    def _busy(self) -> bool:
+        return self.duty.busy()
+
+    @sees(reference.DISARM_WANTED)
+    def _disarm_wanted(self) -> bool:
+        return self.duty.status.disarm is not None
 
     @sees(protocol.ALL_STOPPED)
     def _all_stopped(self) -> bool:
@@ -252,10 +269,10 @@ class Lrm(Daemon):
 
     @does(protocol.TAKE_LOCK)
     def _take_lock(self) -> Asking[None]:
-        taken = Lock.of(self.seen[agent_lock(self.node)]).taken(self.node, self.timing.lock_ttl_s)
-        yield from self._write_lock(taken)
+        before = Lock.of(self.seen[agent_lock(self.node)])
+        yield from self._write_lock(before.taken(self.node, self.timing.lock_ttl_s))
         if self.granted:
-            yield from ask(Say("lock_acquired", {"lock": agent_lock(self.node)}))
+            yield from ask(Say(before.taking(self.node), {"lock": agent_lock(self.node)}))
 
     @does(protocol.RENEW_LOCK)
     def _renew_lock(self) -> Asking[None]:
@@ -292,6 +309,10 @@ class Lrm(Daemon):
     @does(protocol.CHOOSE_JOB)
     def _choose_job(self) -> None:
         self.work.chosen = self.work.ready
+
+    @does(reference.CHOOSE_ANY_JOB)
+    def _choose_any_job(self) -> None:
+        self.work.chosen = self.work.any_ready
 
     @does(protocol.CHOOSE_STOP)
     def _choose_stop(self) -> None:

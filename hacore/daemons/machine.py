@@ -17,49 +17,75 @@ from hacore.protocol.table import Action, Fact, Row, Table, TableError
 
 
 class Stepper:
-    """A table and the state in which one daemon is.
+    """A table and the state in which one daemon is: a model of the table's machine.
 
     ``todo`` holds the actions of the row that fired last, in the row's order.
     """
 
-    def __init__(self, table: Table, state: str | None = None) -> None:
-        self.table = table
-        self.todo: list[Action] = []
-        self._fired: list[Row] = []
-        names = [each.name for each in table.states]
-        if state is not None and state not in names:
+    def __init__(self, table: Table, state: str | None = None, machine: Machine | None = None) -> None:
+        if state is not None and state not in table.by_state:
             raise TableError(f"table {table.name} has no state {state}")
-        self._machine = Machine(
-            states=names, initial=state or table.initial, send_event=True, auto_transitions=False, queued=False
-        )
-        for row in table.rows:
-            self._machine.add_transition(
-                "step",
-                row.state,
-                row.target,
-                conditions=partial(_holds, row),
-                after=[partial(self._note_row, row), *(partial(self._note_action, action) for action in row.do)],
-            )
-
-    @property
-    def state(self) -> str:
-        return self._machine.get_model_state(self._machine).name
+        self.table = table
+        self.state = state or table.initial
+        self.todo: list[Action] = []
+        self.fired: list[Row] = []
+        self._step = (machine or machine_of(table)).events["step"]
 
     def step(self, fact: Callable[[Fact], bool]) -> Row:
         """Fire the first row whose guard holds and return it. If there is none, raise and stay."""
-        self.todo, self._fired = [], []
+        self.todo, self.fired = [], []
         if self.table.by_state[self.state]:  # in a final state there is nothing to trigger
-            self._machine.events["step"].trigger(self._machine, fact=fact)
-        if not self._fired:
+            self._step.trigger(self, fact=fact)
+        if not self.fired:
             raise TableError(f"table {self.table.name}: state {self.state} is final or has no row that holds")
-        return self._fired[0]
+        return self.fired[0]
 
-    def _note_row(self, row: Row, _: EventData) -> None:
-        self._fired.append(row)
 
-    def _note_action(self, action: Action, _: EventData) -> None:
-        self.todo.append(action)
+_MACHINES: dict[int, tuple[Table, Machine]] = {}
+"""By the identity of the table, which is kept so that the identity stays its own."""
+
+
+def machine_of(table: Table) -> Machine:
+    """The table's machine: made once, for it has no state of its own; each :class:`Stepper` is a model of it."""
+    if id(table) not in _MACHINES:
+        _MACHINES[id(table)] = table, made(table)
+    return _MACHINES[id(table)][1]
+
+
+def made(table: Table) -> Machine:
+    """A machine of the table: rows in order, guards as conditions, what is to be done noted after the transition."""
+    machine = Machine(
+        model=None,
+        states=[state.name for state in table.states],
+        initial=table.initial,
+        send_event=True,
+        auto_transitions=False,
+        queued=False,
+    )
+    for row in table.rows:
+        machine.add_transition(
+            "step",
+            row.state,
+            row.target,
+            conditions=partial(_holds, row),
+            after=[partial(_note_row, row), *(partial(_note_action, action) for action in row.do)],
+        )
+    return machine
 
 
 def _holds(row: Row, event: EventData) -> bool:
     return row.guard.holds(event.kwargs["fact"])
+
+
+def _note_row(row: Row, event: EventData) -> None:
+    _stepper(event).fired.append(row)
+
+
+def _note_action(action: Action, event: EventData) -> None:
+    _stepper(event).todo.append(action)
+
+
+def _stepper(event: EventData) -> Stepper:
+    model = event.model
+    assert isinstance(model, Stepper)
+    return model

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from hacore.daemons.base import Machine, does, sees
+from hacore.manager.documents import COLD_TYPES
 from hacore.protocol import worker as protocol
 from hacore.protocol.requests import Asking, Job, Migrate, Outcome, Probe, Say, Start, Stop, ask
 from hacore.protocol.table import Fact, Table
@@ -18,7 +19,15 @@ _WANTS = {
     protocol.WANT_WATCHED: {"watch"},
     protocol.WANT_GUARDED: {"new"},
 }
-_ENDINGS = {"retry": "start_retried", "failed": "start_failed", "stuck": "stop_failed", "wrong_node": "wrong_node"}
+_ENDINGS = {
+    ("starting", "success"): "service_started",
+    ("stopping", "success"): "service_stopped",
+    ("stopping", "stuck"): "stop_failed",
+    ("moving", "success"): "move_finished",
+    ("moving", "stuck"): "move_failed",
+    ("begin", "wrong_node"): "wrong_node",
+}
+"""What people are told of how a worker ends: by the last state and the outcome."""
 
 
 class Worker(Machine):
@@ -29,15 +38,32 @@ class Worker(Machine):
     def __init__(self, node: str, job: Job, tables: Mapping[str, Table] | None = None) -> None:
         super().__init__(tables)
         self.node, self.job = node, job
-        self.running = self.moved_away = False
+        self.running = self.was_running = self.moved_away = False
 
     def work(self) -> Asking[Outcome]:
         """Do the job and say what became of it."""
+        last = self.state
         while not self.finished:
+            last = self.state
             yield from self.step()
-        if self.state in _ENDINGS:
-            yield from ask(Say(_ENDINGS[self.state], {"sid": self.job.sid}))
+        yield from self._tell_end(last)
         return Outcome(self.job.uid, self.job.sid, self.state)
+
+    def _tell_end(self, last: str) -> Asking[None]:
+        sid, tries = self.job.sid, self.job.tries
+        if self.state in {"retry", "failed"}:
+            yield from ask(Say("start_failed", {"sid": sid}))
+            retried = self.state == "retry"
+            kind = "start_retried" if retried else "start_given_up"
+            yield from ask(Say(kind, {"sid": sid, "tries": tries + retried}))
+        elif (last, self.state) in _ENDINGS:
+            how = {"how": self._how, "target": self.job.target} if last == "moving" else {}
+            yield from ask(Say(_ENDINGS[last, self.state], {"sid": sid, **how}))
+
+    @property
+    def _how(self) -> str:
+        cold = self.job.sid.partition(":")[0] in COLD_TYPES and self.was_running
+        return "migrate" if self.job.state == "migrate" and not cold else "relocate"
 
     def look(self, facts: tuple[Fact, ...]) -> Asking[None]:
         if protocol.RUNNING in facts:
@@ -74,10 +100,12 @@ class Worker(Machine):
 
     @does(protocol.STOP_SERVICE)
     def _stop(self) -> Asking[None]:
-        yield from ask(Say("service_stopping", {"sid": self.job.sid}))
+        timeout = {} if self.job.timeout_s is None else {"timeout": self.job.timeout_s}
+        yield from ask(Say("service_stopping", {"sid": self.job.sid, **timeout}))
         yield from ask(Stop(self.job.sid, self.job.config, self.job.timeout_s))
 
     @does(protocol.MOVE_SERVICE)
     def _move(self) -> Asking[None]:
-        yield from ask(Say("move_started", {"sid": self.job.sid, "target": self.job.target}))
-        self.moved_away = yield from ask(Migrate(self.job.sid, self.job.config, self.job.target))
+        sid, target, self.was_running = self.job.sid, self.job.target, self.running
+        yield from ask(Say("move_started", {"sid": sid, "how": self._how, "target": target}))
+        self.moved_away = yield from ask(Migrate(sid, self.job.config, target, live=self._how == "migrate"))

@@ -15,10 +15,17 @@ class Workload:
         self.unpublished: dict[str, str] = {}
         """Outcome by uid."""
         self.ready: Job | None = None
+        self.any_ready: Job | None = None
+        """The same, even if it comes too early: nobody guards it yet where it goes."""
+        self._early: set[str] = set()
         self.stop_ready: Job | None = None
         self.chosen: Job | None = None
+        self.stop_untried = False
+        """The service to be stopped was not yet asked to."""
         self._stopped: set[str] = set()
         """Services stopped for the shutdown."""
+        self._stop_tried: set[str] = set()
+        """Services that were asked to stop for the shutdown."""
         self._tries: dict[str, int] = {}
         """How often a uid's start has failed here, and was not yet reported."""
         self._wanted_s: dict[tuple[str, str], float] = {}
@@ -40,22 +47,30 @@ class Workload:
                 if outcome.code != told and not (job.state == "watch" and outcome.code == "success"):
                     self.unpublished[outcome.uid] = outcome.code
 
-    def look(self, duty: Duty, now_s: float) -> None:
+    def look(self, duty: Duty, now_s: float, round_began_s: float) -> None:
         """Find the job that has waited longest, and a service still to be stopped for a shutdown."""
         free = len(self.running) < AT_ONCE
-        waiting = self._waiting(duty, now_s)
-        self.ready = waiting[0] if waiting and free else None
-        stops = (job for job in duty.shutdown_jobs() if job.sid not in self._stopped and job.sid not in self.running)
-        self.stop_ready = next(stops, None) if free else None
+        waiting = self._waiting(duty, now_s, round_began_s)
+        self.any_ready = waiting[0] if waiting and free else None
+        self.ready = next((job for job in waiting if job.sid not in self._early), None) if free else None
+        stops = [job for job in duty.shutdown_jobs() if job.sid not in self._stopped and job.sid not in self.running]
+        stops.sort(key=lambda job: job.sid in self._stop_tried)
+        self.stop_ready = stops[0] if stops and free else None
+        self.stop_untried = self.stop_ready is not None and self.stop_ready.sid not in self._stop_tried
 
-    def _waiting(self, duty: Duty, now_s: float) -> list[Job]:
+    def _waiting(self, duty: Duty, now_s: float, round_began_s: float) -> list[Job]:
         wanted: dict[tuple[str, str], float] = {}
+        self._early.clear()
         jobs: list[tuple[float, str, Job]] = []
         for sid, record in duty.here():
             outcome = self.unpublished.get(record.uid) or duty.own.results.get(record.uid, "")
             again = outcome != ""
             if sid in self.running or (again and not self._look_again(sid, record.state, outcome, now_s)):
                 continue
+            if record.uid in self._tries and self._looked_s.get(sid, 0.0) >= round_began_s:
+                continue  # a start that failed is tried again in the next round, not at once
+            if duty.comes_too_early(record):
+                self._early.add(sid)
             job = duty.job(sid, record, again=again, tries=self._tries.get(record.uid, 0))
             if job:
                 since = self._wanted_s.get((sid, record.uid), now_s)
@@ -75,6 +90,8 @@ class Workload:
         self.running[job.sid] = job
         self._looked_s[job.sid] = now_s
         self._stopped.discard(job.sid)
+        if job.uid.startswith("shutdown "):
+            self._stop_tried.add(job.sid)
         return job
 
     def all_stopped(self, duty: Duty) -> bool:

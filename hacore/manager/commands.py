@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from hacore.manager.documents import Command, Commands, Refusal
+from hacore.manager.documents import Command, Commands
 from hacore.manager.view import View
 from hacore.protocol.names import check_node, check_sid
-
-REFUSALS_KEPT = 10
 
 GRAMMAR = {
     "migrate": ("SID", "NODE"),
@@ -65,11 +63,14 @@ def append(queue: Commands, text: str) -> Commands:
 
 def drain(view: View) -> None:
     """Take every command out of the queue: into this round's pending commands and requests, or refuse it."""
+    for sid, record in view.status.services.items():
+        if record.command:
+            view.pending[sid] = Command(0, record.command)
     for command in view.commands.queue:
         try:
             _take(view, command)
         except ValueError as problem:
-            _refuse(view, command, str(problem))
+            view.refuse(command, str(problem))
     view.commands = Commands(view.commands.last_id, [])
 
 
@@ -77,16 +78,11 @@ def refuse_rest(view: View) -> None:
     """Refuse the commands that no row took: the service was in no state for it."""
     for sid, command in view.pending.items():
         record = view.status.services.get(sid)
-        _refuse(view, command, f"{sid} is in state {record.state}" if record else f"{sid} is not managed")
+        view.refuse(command, f"{sid} is in state {record.state}" if record else f"{sid} is not managed")
     view.pending.clear()
     if view.disarm_command:
         state = view.status.disarm.state if view.status.disarm else "armed"
-        _refuse(view, view.disarm_command, f"the cluster is {state}")
-
-
-def _refuse(view: View, command: Command, reason: str) -> None:
-    view.say("command_refused", id=command.id, command=command.text, reason=reason)
-    view.status.refusals = [*view.status.refusals, Refusal(command.id, command.text, reason)][-REFUSALS_KEPT:]
+        view.refuse(view.disarm_command, f"the cluster is {state}")
 
 
 def _take(view: View, command: Command) -> None:
@@ -99,7 +95,7 @@ def _take(view: View, command: Command) -> None:
         view.status.maintenance = [node for node in view.status.maintenance if node != arguments[0]]
     else:
         if view.disarm_command:
-            _refuse(view, view.disarm_command, "another command follows it")
+            view.refuse(view.disarm_command, "another command follows it")
         view.disarm_command = command
 
 
@@ -111,7 +107,7 @@ def _take_for_service(view: View, command: Command, verb: str, sid: str, argumen
     if verb != "stop" and view.status.services[sid].node == argument:
         raise CommandError(f"{sid} is on {argument} already")
     if sid in view.pending:
-        _refuse(view, view.pending[sid], f"another command to {sid} follows it")
+        view.refuse(view.pending[sid], f"another command to {sid} follows it")
     view.pending[sid] = command
 
 

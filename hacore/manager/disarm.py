@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from hacore.manager.documents import Disarm
-from hacore.manager.view import View
+from hacore.manager.view import Event, View
 from hacore.protocol import disarm as table
+from hacore.protocol import reference
 from hacore.protocol.locks import Lock, agent_lock
 from hacore.protocol.table import Action, Fact
 
@@ -26,6 +27,8 @@ FACTS: dict[Fact, Callable[[View], bool]] = {
     table.ARM_COMMAND: lambda view: _word(view) == "arm-ha",
     table.UNSETTLED: lambda view: any(record.state in _UNSETTLED for record in view.status.services.values()),
     table.ALL_RELEASED: lambda view: bool(view.sight.online) and all(_released(view, it) for it in view.sight.online),
+    reference.ALL_SAY_DISARM: lambda view: all(view.lrm(node).mode == "disarm" for node in view.online()),
+    reference.AGAIN: lambda view: view.sight.again,
     table.LOCATIONS_FREE: lambda view: view.status.disarm is not None and view.status.disarm.mode == "ignore",
 }
 
@@ -37,8 +40,9 @@ def _set_request(view: View) -> None:
 
 
 def _drop_request(view: View) -> None:
+    was_disarmed = view.status.disarm is not None and view.status.disarm.state == "disarmed"
     view.status.disarm = view.disarm_command = None
-    view.say("rearmed")
+    view.last_event = Event("rearmed" if was_disarmed else "disarm_withdrawn", {})
 
 
 def _read_locations(view: View) -> None:

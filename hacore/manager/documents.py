@@ -24,6 +24,8 @@ REQUESTED_STATES = ("started", "stopped", "disabled", "ignored")
 SHUTDOWN_POLICIES = ("conditional", "freeze", "failover", "migrate")
 LIVE_TYPES = frozenset({"vm"})
 """Types of services that can move while they run."""
+COLD_TYPES = frozenset({"ct"})
+"""Types of services that are stopped to be moved, whatever was asked for."""
 RELEASE_MODES = frozenset({"restart", "disarm"})
 """Modes by which an LRM asks to be released from guarding its services; each request has a generation of its own."""
 
@@ -41,6 +43,8 @@ class Resource(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True):
     max_relocate: int = 1
     failback: bool = True
     comment: str = ""
+    lock: str = ""
+    """What holds the service at present, a backup say: a locked service can neither be started, stopped nor moved."""
     config: dict[str, Any] = {}
 
     def __post_init__(self) -> None:
@@ -63,6 +67,8 @@ class Record(msgspec.Struct, omit_defaults=True):
     """In freeze: the LRM's request for release that this freeze acknowledges."""
     failed_nodes: list[str] = []
     maintenance_node: str = ""
+    command: str = ""
+    """A command that waits in the record, where the tables say so."""
 
 
 class Refusal(msgspec.Struct):

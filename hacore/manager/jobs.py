@@ -50,6 +50,10 @@ class Duty:
     def active_services(self) -> bool:
         return any(record.state not in RESTING_STATES for _, record in self.records())
 
+    def busy(self) -> bool:
+        """As :meth:`active_services`, but for what is in error."""
+        return any(record.state not in RESTING_STATES | {"error"} for _, record in self.records())
+
     def frozen_services(self) -> bool:
         return any(record.state == "freeze" for _, record in self.records())
 
@@ -75,7 +79,7 @@ class Duty:
         ``again``: the uid was executed before, so only look whether what was done still holds.
         """
         resource = self.resources.get(sid)
-        if resource is None or record.state in _UNTOUCHED or self._comes_too_early(record):
+        if resource is None or record.state in _UNTOUCHED:
             return None
         return Job(
             uid=record.uid,
@@ -86,9 +90,10 @@ class Duty:
             timeout_s=record.timeout_s,
             here=resource.node == self.node,
             retries_left=resource.max_restart - tries,
+            tries=tries,
         )
 
-    def _comes_too_early(self, record: Record) -> bool:
+    def comes_too_early(self, record: Record) -> bool:
         """A live move waits until the target's LRM guards what arrives there."""
         return record.state == "migrate" and record.target != self.node and record.target not in self.guarded
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from hacore.manager.view import View
 from hacore.protocol import node as table
+from hacore.protocol import reference
 from hacore.protocol.table import Action, Fact
 from hacore.protocol.vocabulary import FENCED, MAINTENANCE_ASKED
 
@@ -18,6 +19,7 @@ FACTS: dict[Fact, Callable[[View, str], bool]] = {
     table.SERVICES_IN_FENCE: lambda view, node: any(
         record.state == "fence" and record.node == node for record in view.status.services.values()
     ),
+    reference.AGAIN: lambda view, _: view.sight.again,
     FENCED: lambda view, node: node in view.fenced,
 }
 
@@ -27,16 +29,41 @@ ACTIONS: dict[Action, Callable[[View, str], None]] = {
 
 
 def step_all(view: View) -> None:
-    """Take one step with every node, in the order of their names."""
-    waited_for = {record.node for record in view.status.services.values() if record.state == "fence"}
-    for node in sorted(view.members | set(view.status.nodes) | waited_for):
-        old = view.node_state(node)
-        row = view.tables["node"].step(old, lambda fact, node=node: FACTS[fact](view, node))  # type: ignore[misc]
-        for action in row.do:
-            ACTIONS[action](view, node)
-        view.status.nodes[node] = row.target
-        if row.target != old:
-            _tell(view, node, old, row.target)
+    """Take one step with every node, in the order of their names; those that are to be marked wait for :func:`mark`."""
+    waited_for = {it.node for it in view.status.services.values() if it.state == "fence"}
+    for node in sorted(view.members | set(view.status.nodes)):
+        if node not in waited_for or view.node_state(node) == "fence":
+            step(view, node)
+
+
+def mark(view: View) -> bool:
+    """Mark the nodes that services wait to see fenced, in the order of the services, up to one whose lock is to be had.
+
+    True: there is one. What follows from its lock comes before all else.
+    """
+    waited_for = dict.fromkeys(it.node for _, it in sorted(view.status.services.items()) if it.state == "fence")
+    for node in waited_for:
+        if fence_due(view):
+            break
+        step(view, node)
+    return fence_due(view) != ""
+
+
+def fence_due(view: View) -> str:
+    """A marked node whose lock may be taken, first one that a service waits for; "" if there is none."""
+    waited_for = [it.node for _, it in sorted(view.status.services.items()) if it.state == "fence"]
+    marked = (node for node in (*waited_for, *sorted(view.status.nodes)) if view.node_state(node) == "fence")
+    return next((node for node in marked if node in view.sight.expired and node not in view.fenced), "")
+
+
+def step(view: View, node: str) -> None:
+    old = view.node_state(node)
+    row = view.tables["node"].step(old, lambda fact: FACTS[fact](view, node))
+    for action in row.do:
+        ACTIONS[action](view, node)
+    view.status.nodes[node] = row.target
+    if row.target != old:
+        _tell(view, node, old, row.target)
 
 
 def _tell(view: View, node: str, old: str, new: str) -> None:

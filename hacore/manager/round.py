@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from hacore.manager import commands, disarm, nodes, services
-from hacore.manager.documents import COMMANDS, RESOURCES, STATUS, dump
+from hacore.manager.documents import COMMANDS, RESOURCES, STATUS, dump, resources_of, status_of
 from hacore.manager.view import Event, Sight, View
 from hacore.protocol.locks import Lock, agent_lock
 from hacore.protocol.requests import JSON, Snapshot
@@ -45,10 +45,20 @@ def fit(own: str, snapshot: Snapshot, sight: Sight) -> bool:
 def has_work(view: View) -> bool:
     """Whether there is anything to manage: PROTOCOL section 3, "can become active"."""
     status = view.status
+    if view.resources:
+        return True
+    if status.master not in {"", view.own} and view.node_state(status.master) == "online":
+        return False  # what is left to do is that master's
     stale_maintenance = any(
         state == "maintenance" and node not in status.maintenance for node, state in status.nodes.items()
     )
-    return bool(view.resources or status.services or view.commands.queue or status.disarm or stale_maintenance)
+    return bool(status.services or view.commands.queue or status.disarm or stale_maintenance)
+
+
+def busy(snapshot: Snapshot) -> bool:
+    """Whether a master has more to do than to carry out commands now and then."""
+    status = status_of(snapshot)
+    return bool(resources_of(snapshot) or status.services or status.disarm)
 
 
 def decide(own: str, snapshot: Snapshot, sight: Sight, tables: Mapping[str, Table] = TABLES) -> Decision:
@@ -62,7 +72,6 @@ def decide(own: str, snapshot: Snapshot, sight: Sight, tables: Mapping[str, Tabl
     commands.drain(view)
     disarm.step(view)
     _step_services(view)
-    nodes.step_all(view)
     commands.refuse_rest(view)
     return _decision(view)
 
@@ -72,23 +81,40 @@ def _update_records(view: View) -> None:
     if view.disarming():
         return
     records = view.status.services
-    for sid in sorted(set(records) - {sid for sid, it in view.resources.items() if it.state != "ignored"}):
-        del records[sid]
-        view.say("service_removed", sid=sid, reason="ignored" if sid in view.resources else "unconfigured")
     for sid, resource in sorted(view.resources.items()):
         if sid not in records and resource.state != "ignored":
             records[sid] = view.new_record(sid, view.tables["service"].initial, resource.node)
+    for sid in sorted(set(records) - {sid for sid, it in view.resources.items() if it.state != "ignored"}):
+        del records[sid]
+        view.say("service_removed", sid=sid, reason="ignored" if sid in view.resources else "unconfigured")
 
 
 def _step_services(view: View) -> None:
-    """Every service in the order of its sid, again and again until none changes its state."""
+    """Every service in the order of its sid, again and again until none changes its state; then nodes are marked.
+
+    What follows from a fence goes first: if a node was fenced in this round, what waited for that; and if another node
+    can be fenced at once, the others wait until it is.
+    """
+    if view.sight.again:
+        for sid in sorted(sid for sid, record in view.status.services.items() if record.state == "fence"):
+            _step_service(view, sid)
+        if nodes.mark(view):
+            return
     changed = True
     while changed:
         changed = False
         for sid in sorted(view.status.services):
-            if sid in view.resources:
-                row = services.step(view, sid)
-                changed |= row.target != row.state
+            changed |= _step_service(view, sid)
+        changed &= not nodes.mark(view)
+
+
+def _step_service(view: View, sid: str) -> bool:
+    """Whether its state has changed."""
+    if sid not in view.resources:
+        return False
+    before = view.status.services[sid].state
+    services.step(view, sid)
+    return view.status.services[sid].state != before
 
 
 def _decision(view: View) -> Decision:
@@ -101,9 +127,5 @@ def _decision(view: View) -> Decision:
     for node in view.freed:
         writes[agent_lock(node)] = Lock.of(view.snapshot[agent_lock(node)]).released().document()
     basis = {key: view.snapshot[key].revision for key in (*writes, STATUS, *map(agent_lock, sorted(view.fenced)))}
-    return Decision(writes, basis, tuple(view.events), "" if writes else _fence_due(view))
-
-
-def _fence_due(view: View) -> str:
-    marked = sorted(node for node, state in view.status.nodes.items() if state == "fence")
-    return next((node for node in marked if node in view.sight.expired and node not in view.fenced), "")
+    events = (*view.events, *([view.last_event] if view.last_event else []))
+    return Decision(writes, basis, events, "" if writes else nodes.fence_due(view))

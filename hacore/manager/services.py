@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from hacore.manager.documents import LIVE_TYPES, RELEASE_MODES, Command, LrmStatus, Record, Resource
 from hacore.manager.placement import choose, usage
 from hacore.manager.view import View
+from hacore.protocol import reference
 from hacore.protocol import service as table
-from hacore.protocol.table import Action, Fact, Row
+from hacore.protocol.table import Action, Fact, Row, Table
 from hacore.protocol.vocabulary import FENCED
 
 
@@ -21,6 +22,8 @@ class Case:
     sid: str
     old: Record
     new: Record
+    quietly: bool = False
+    """Nobody is told of the change of state."""
 
     @property
     def resource(self) -> Resource:
@@ -83,7 +86,16 @@ FACTS: dict[Fact, Callable[[Case], bool]] = {
     FENCED: lambda case: case.old.node in case.view.fenced,
     table.MOVED_LIVE: lambda case: case.old.target != "",
     table.PLACE_FOUND: lambda case: case.placed() != "",
+    reference.DEFERRED: lambda case: case.view.status.disarm is not None and not case.view.disarming(),
+    reference.IGNORING: lambda case: case.view.disarming("ignore"),
+    reference.COMMANDED: lambda case: case.command[0] != "",
+    reference.IS_HOME: lambda case: case.old.node == case.old.maintenance_node,
 }
+
+LOCKS_OF_THE_PAST = frozenset(
+    {"backup", "mounted", "migrate", "clone", "rollback", "snapshot", "snapshot-delete", "suspending", "suspended"}
+)
+"""Locks whose holder ended with the node on which the service was."""
 
 
 def _take_command(case: Case) -> None:
@@ -111,14 +123,37 @@ def _note_running(case: Case) -> None:
     case.new.failed_nodes.clear()
 
 
-def _steal(case: Case) -> None:
+def _set_target(case: Case) -> None:
     node = case.placed()
+    if node == case.old.maintenance_node:
+        case.view.say("failback", sid=case.sid, node=node)
+    if case.old.maintenance_node != case.old.node:
+        case.new.maintenance_node = ""
+    case.new.target = node
+
+
+def _steal(case: Case) -> None:
+    node, resource = case.placed(), case.resource
     case.view.say("service_recovered", sid=case.sid, node=case.old.node, target=node)
     _move_to(case, node)
+    if resource.lock in LOCKS_OF_THE_PAST:
+        case.view.say("service_unlocked", sid=case.sid, lock=resource.lock)
+        resource.lock = ""
+
+
+def _drop_command(case: Case) -> None:
+    refused = case.view.pending.pop(case.sid)
+    case.view.refuse(refused, f"{case.sid} cannot do that now")
+
+
+def _tell_place(case: Case) -> None:
+    node = case.placed()
+    which = "current" if node in {"", case.old.node} else "new"
+    case.view.say("start_node_selected", sid=case.sid, which=which, node=node or case.old.node)
 
 
 ACTIONS: dict[Action, Callable[[Case], None]] = {
-    table.SET_TARGET: lambda case: setattr(case.new, "target", case.placed()),
+    table.SET_TARGET: _set_target,
     table.TAKE_COMMAND: _take_command,
     table.WANT_STOP: lambda case: setattr(case.resource, "state", "stopped"),
     table.ARRIVE: lambda case: _move_to(case, case.old.target),
@@ -131,31 +166,48 @@ ACTIONS: dict[Action, Callable[[Case], None]] = {
     table.NEW_UID: _ask_anew,
     table.ACKNOWLEDGE: lambda case: setattr(case.new, "generation", case.lrm.generation),
     table.NOTE_HOME: lambda case: setattr(case.new, "maintenance_node", case.old.node),
+    reference.KEEP_COMMAND: lambda case: setattr(case.new, "command", case.view.keep(case.sid)),
+    reference.DROP_COMMAND: _drop_command,
+    reference.QUIETLY: lambda case: setattr(case, "quietly", True),
+    reference.RENEW_UID: lambda case: setattr(case.new, "uid", case.view.new_uid()),
+    reference.FORGET_HOME: lambda case: setattr(case.new, "maintenance_node", ""),
+    reference.TELL_PLACE: _tell_place,
+    reference.TELL_BLOCKED: lambda case: case.view.say("recovery_blocked", sid=case.sid, node=case.old.node),
 }
 
 
 def step(view: View, sid: str) -> Row:
-    """Take one step with one record; returns the row that fired."""
+    """Take one step with one record, and on through phases, where no record stays; returns the last row that fired."""
+    table = view.tables["service"]
+    while True:
+        row = _fire(view, table, sid)
+        if not table.state_named[row.target].within:
+            return row
+
+
+def _fire(view: View, table: Table, sid: str) -> Row:
     old = view.status.services[sid]
     case = Case(view, sid, old, old)
-    row = view.tables["service"].step(old.state, lambda fact: FACTS[fact](case))
-    case.new = _successor(view, old, row)
+    row = table.step(old.state, lambda fact: FACTS[fact](case))
+    before, after = (table.state_named[state].shown for state in (row.state, row.target))
+    case.new = _successor(view, old, row, changed=before != after)
     for action in row.do:
         ACTIONS[action](case)
     view.status.services[sid] = case.new
-    if row.target != old.state:
-        details = {key: value for key, value in (("target", case.new.target), ("timeout", case.new.timeout_s)) if value}
-        view.say("service_state", sid=sid, node=case.new.node, **{"from": old.state, "to": row.target}, **details)
+    if before != after and not case.quietly:
+        timeout = {} if case.new.timeout_s is None else {"timeout": case.new.timeout_s}
+        target = {"target": case.new.target} if case.new.target else {}
+        view.say("service_state", sid=sid, node=case.new.node, **{"from": before, "to": after}, **target, **timeout)
     return row
 
 
-def _successor(view: View, old: Record, row: Row) -> Record:
+def _successor(view: View, old: Record, row: Row, *, changed: bool) -> Record:
     """The record before the row's actions: what a change of state keeps, or all of it where the state stays."""
     failed = list(old.failed_nodes)
-    if row.target != old.state:
+    if changed:
         return Record(row.target, old.node, view.new_uid(), failed_nodes=failed, maintenance_node=old.maintenance_node)
     return Record(
-        old.state,
+        row.target,
         old.node,
         old.uid,
         old.target,

@@ -10,6 +10,7 @@ from hacore.manager.documents import (
     Commands,
     LrmStatus,
     Record,
+    Refusal,
     Resource,
     Settings,
     Status,
@@ -25,6 +26,8 @@ from hacore.protocol.requests import JSON, Snapshot
 from hacore.protocol.table import Table
 from hacore.protocol.tables import TABLES
 
+REFUSALS_KEPT = 10
+
 
 @dataclass(frozen=True, slots=True)
 class Sight:
@@ -38,6 +41,8 @@ class Sight:
     """Nodes whose heartbeat has stood still for an hour."""
     expired: frozenset[str] = frozenset()
     """Nodes whose lock is free or has stood still for its lifetime."""
+    again: bool = False
+    """The nodes were looked at in this round already, and nothing but what was written since is new."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +76,8 @@ class View:
     freed: list[str] = field(default_factory=list)
     """Nodes whose lock becomes free, because what followed from holding it is decided."""
     events: list[Event] = field(default_factory=list)
+    last_event: Event | None = None
+    """What people are told after all else."""
 
     @classmethod
     def of(cls, own: str, snapshot: Snapshot, sight: Sight, tables: Mapping[str, Table] = TABLES) -> View:
@@ -110,9 +117,20 @@ class View:
         self.status.last_uid += 1
         return str(self.status.last_uid)
 
-    def disarming(self) -> bool:
-        """Whether services are frozen for a disarm, or already are."""
-        return self.status.disarm is not None and self.status.disarm.state in {"disarming", "disarmed"}
+    def disarming(self, mode: str = "") -> bool:
+        """Whether services are frozen for a disarm (of this mode), or already are."""
+        disarm = self.status.disarm
+        return disarm is not None and disarm.state in {"disarming", "disarmed"} and mode in {"", disarm.mode}
+
+    def keep(self, sid: str) -> str:
+        """The text of the service's pending command, which is nobody's any more."""
+        command = self.pending.pop(sid, None)
+        return command.text if command else ""
+
+    def refuse(self, command: Command, reason: str) -> None:
+        """A command is not carried out; who asked for it can read why."""
+        self.say("command_refused", id=command.id, command=command.text, reason=reason)
+        self.status.refusals = [*self.status.refusals, Refusal(command.id, command.text, reason)][-REFUSALS_KEPT:]
 
     def new_record(self, sid: str, state: str, node: str) -> Record:
         self.say("service_added", sid=sid, node=node)

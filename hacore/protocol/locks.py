@@ -54,6 +54,10 @@ class Lock:
     def taken(self, owner: str, lifetime_s: float) -> Lock:
         return Lock(owner, self.token + 1, 0, lifetime_s)
 
+    def taking(self, owner: str) -> str:
+        """What people are told when ``owner`` takes this lock: it may have been that owner's all along."""
+        return "lock_kept" if self.owner == owner else "lock_acquired"
+
     def renewed(self) -> Lock:
         return replace(self, renewals=self.renewals + 1)
 
@@ -72,13 +76,26 @@ class Watch:
         self._changing: set[str] = set()
 
     def see(self, snapshot: Snapshot, keys: Iterable[str], now_s: float) -> None:
-        """Note what a read showed. ``now_s`` must have been read *after* the answer arrived."""
+        """Note what a read showed. ``now_s`` must have been read *after* the answer arrived.
+
+        A document that is absent does not stand still: it was last seen when it was still there.
+        """
         for key in keys:
             revision = snapshot[key].revision
+            if revision == 0 and key in self._seen:
+                self._changing.discard(key)
+                continue
             if key in self._seen and self._seen[key][0] != revision:
                 self._changing.add(key)
             if key not in self._seen or self._seen[key][0] != revision:
                 self._seen[key] = (revision, now_s)
+
+    def begin_anew(self, keys: Iterable[str], within_s: float, now_s: float) -> None:
+        """Of what was not seen to change lately, take it that it did just now, and wait to see it change again."""
+        for key in keys:
+            if not self.changed_within(key, within_s, now_s):
+                self._changing.discard(key)
+                self._seen[key] = (self._seen.get(key, (0, now_s))[0], now_s)
 
     def unchanged_s(self, key: str, now_s: float) -> float:
         """For how long the document has been seen unchanged; 0 for one never looked at."""

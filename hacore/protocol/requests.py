@@ -186,6 +186,8 @@ class Job:
     """Whether the resources document places the service on this node."""
     retries_left: int = 0
     """How many more failed starts are tried again on this node before the master hears of it."""
+    tries: int = 0
+    """How many starts of this uid have failed here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,11 +238,12 @@ class Stop(Request[None]):
 
 @dataclass(frozen=True, slots=True)
 class Migrate(Request[bool]):
-    """Move a running service to ``target`` without stopping it. True: it runs there now and no longer here."""
+    """Move a service to ``target``; ``live``: while it runs. True: here it runs no longer; live, it runs there now."""
 
     sid: str
     config: Mapping[str, JSON]
     target: str
+    live: bool = True
 
 
 # --------------------------------------------------------------------------------- the multiplexer and its hardware

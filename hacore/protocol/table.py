@@ -272,7 +272,8 @@ class Table:
         return tuple(dict.fromkeys(action for row in self.rows for action in row.do))
 
     def substituted(self, rows: Mapping[str, Row | tuple[Row, ...]], *states: State) -> Table:
-        """A variant: the rows named by id are replaced by others, or left out: (). ``states`` are added, or replaced.
+        """A variant: the rows named by id are replaced by others, or left out: (). ``states`` are added, or replaced;
+        a state that no row leaves any more is gone.
 
         Raises :class:`TableError` if there is no such row, or if what comes out is no table.
         """
@@ -282,7 +283,8 @@ class Table:
         for row in self.rows:
             new = rows.get(row.id, row)
             changed += [new] if isinstance(new, Row) else new
-        known = {state.name: state for state in (*self.states, *states)}
+        left = {row.state for row in changed}
+        known = {state.name: state for state in (*self.states, *states) if state.final or state.name in left}
         return replace(self, rows=tuple(changed), states=tuple(known.values()))
 
     def step(self, state: str, fact: Callable[[Fact], bool]) -> Row:

@@ -111,7 +111,9 @@ class Timing:
     monitor_s: float = 5.0
     """How often a running service is looked at."""
     idle_rounds: int = 60
-    """After how many rounds with nothing to do an LRM lets go of lock and watchdog, and a master of its lock."""
+    """After how many rounds with nothing to do an LRM lets go of lock and watchdog."""
+    master_idle_rounds: int = 90
+    """After how many rounds with nothing configured a master lets go of its lock."""
     watchdog_s: float = 0.0
     """How far ahead of a renewal the watchdog's deadline lies; 0: derived."""
     lock_ttl_s: float = 0.0
@@ -143,7 +145,7 @@ class Timing:
         least = 0 if name in {"watchdog_s", "lock_ttl_s", "offline_s", "offline_delay_s", "margin_s", "drift"} else None
         if isinstance(value, bool) or not isinstance(value, int | float) or not -MOST < value < MOST:
             raise TimingError(f"{name} is {value!r}, but must be a number, and less than {MOST:g}")
-        if name in {"missed_rounds", "idle_rounds"} and (not isinstance(value, int) or value < 1):
+        if name in {"missed_rounds", "idle_rounds", "master_idle_rounds"} and (not isinstance(value, int) or value < 1):
             raise TimingError(f"{name} is {value!r}, but must be a whole number of at least 1")
         if value < 0 or (value == 0 and least is None):
             raise TimingError(f"{name} is {value:g}, but must be {'at least' if least == 0 else 'more than'} 0")

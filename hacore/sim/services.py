@@ -1,0 +1,61 @@
+"""Simulated services: what a node runs, and services that fail on purpose.
+
+A service of type ``fa`` fails by the digits of its id, the first of which means nothing: how many starts fail, how many
+moves fail, whether it cannot be stopped, (whether it exists), and the number of the only node on which the first two
+hold (0: all).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from hacore.manager.documents import Resource
+
+
+def _digit(sid: str, place: int) -> int:
+    """The digit of a failing service at this place; 0 for any other service."""
+    kind, _, name = sid.partition(":")
+    return int(name[place]) if kind == "fa" and place < len(name) and name[place].isdecimal() else 0
+
+
+@dataclass
+class Services:
+    """Which services run where; and what starting, stopping and moving them comes to."""
+
+    running: dict[str, set[str]]
+    """By node."""
+    tries: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """How often a failing service has been tried in vain: by sid and what was tried."""
+
+    def runs(self, node: str, sid: str) -> bool:
+        return sid in self.running[node]
+
+    def start(self, node: str, sid: str, configured: Mapping[str, Resource]) -> None:
+        if not self._locked(sid, configured) and not self._fails(node, sid, "start", 1):
+            self.running[node].add(sid)
+
+    def stop(self, node: str, sid: str, configured: Mapping[str, Resource]) -> None:
+        if not self._locked(sid, configured) and not _digit(sid, 3):
+            self.running[node].discard(sid)
+
+    def move(self, node: str, sid: str, configured: Mapping[str, Resource]) -> bool:
+        """Whether it has left this node."""
+        if self._locked(sid, configured) or self._fails(node, sid, "move", 2):
+            return False
+        self.running[node].discard(sid)
+        return True
+
+    def _locked(self, sid: str, configured: Mapping[str, Resource]) -> bool:
+        return sid in configured and configured[sid].lock != ""
+
+    def _fails(self, node: str, sid: str, what: str, place: int) -> bool:
+        only = _digit(sid, 5)
+        if only and node != f"node{only}":
+            return False
+        self.tries[sid, what] += 1
+        if self.tries[sid, what] <= _digit(sid, place):
+            return True
+        self.tries[sid, what] = 0
+        return False
