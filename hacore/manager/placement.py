@@ -1,42 +1,139 @@
-"""Choosing a node for a service (PROTOCOL section 6, without rules, scoring ``basic``).
+"""Choosing a node for a service (PROTOCOL section 6).
 
-Candidates are the online nodes. A node in maintenance that the service came from is chosen as soon as it is back; with
-``stay`` the current node, if it is a candidate. Otherwise the first node by (number of services, name) is taken;
-``next`` leaves out the nodes on which the service has failed, its own included.
+Candidates are the online nodes. In this order they are looked at:
+
+1. rules: of the nodes that a rule allows, only those of the highest priority are preferred;
+2. a service that is to stay and must not fail back stays where it is, if that is allowed;
+3. of the preferred nodes those drop out on which it has failed (``next``), and those of services it is kept apart from;
+4. if companions are on some that are left, the one with most of them remains (of equals the first by name);
+5. a node in maintenance from which the service came is chosen as soon as it is left;
+6. with ``stay``, the node on which the service is, if it is left;
+7. else the first by (score, name); with ``next`` the one that follows the current node in this order.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
+from typing import Literal, TypeAlias
 
 from hacore.manager.documents import Record
+from hacore.manager.load import Load
+from hacore.manager.rules import Compiled, NodeAffinity
+
+Way: TypeAlias = Literal["stay", "next", "best"]
 
 _COUNTED = frozenset({"started", "request_stop", "fence", "freeze", "error", "recovery", "migrate", "relocate"})
 _COUNTED_AT_TARGET = frozenset({"migrate", "relocate", "request_start_balance"})
 
 
-def usage(records: Iterable[Record]) -> Counter[str]:
-    """How many services count on each node."""
-    counted: Counter[str] = Counter()
-    for record in records:
-        if record.state in _COUNTED:
-            counted[record.node] += 1
-        if record.state in _COUNTED_AT_TARGET and record.target:
-            counted[record.target] += 1
-    return counted
+class Places:
+    """Where all services count, as a working copy: :meth:`count` follows every change of a record."""
+
+    def __init__(self, rules: Compiled, load: Load, records: Mapping[str, Record]) -> None:
+        self.rules = rules
+        self.load = load
+        self.online = frozenset(load.nodes)
+        self._counted: dict[str, tuple[tuple[str, ...], bool]] = {}
+        self._used: dict[str, Counter[str]] = {leader: Counter() for leader in rules.members}
+        """By group: how many members use or move to a node."""
+        self._settled: dict[str, Counter[str]] = {leader: Counter() for leader in rules.members}
+        """By group: how many members are on a node, or will be once they have moved."""
+        self._located: dict[str, tuple[frozenset[str], frozenset[str]]] = {}
+        for sid, record in records.items():
+            self.count(sid, record)
+
+    def count(self, sid: str, record: Record | None) -> None:
+        """From now on the service counts as its record says, or not at all."""
+        self._apply(sid, -1)
+        if record is None:
+            self._counted.pop(sid, None)
+            return
+        on = record.node if record.state in _COUNTED and record.node in self.online else ""
+        to = record.target if record.state in _COUNTED_AT_TARGET and record.target in self.online else ""
+        running = record.running if record.state == "started" else on != ""
+        self._counted[sid] = tuple(node for node in (on, to) if node), running
+        self._apply(sid, 1)
+
+    def _apply(self, sid: str, sign: int) -> None:
+        nodes, running = self._counted.get(sid, ((), False))
+        group = self.rules.group(sid)
+        for node in nodes:
+            if sign > 0:
+                self.load.add(sid, node, running=running)
+            else:
+                self.load.remove(sid, node, running=running)
+            if group in self._used:
+                self._used[group][node] += sign
+        if nodes and group in self._settled:
+            self._settled[group][nodes[-1]] += sign
+
+    def located(self, sid: str) -> tuple[frozenset[str], frozenset[str]]:
+        """The nodes that rules allow to the service, and those of them that they prefer."""
+        group = self.rules.group(sid)
+        rule = self.rules.located.get(group)
+        if rule is None:
+            return self.online, self.online
+        if group not in self._located:
+            self._located[group] = _allowed_and_preferred(rule, self.online)
+        return self._located[group]
+
+    def separated(self, sid: str) -> set[str]:
+        """The nodes that services use, or move to, from which this one is kept apart."""
+        services = self.rules.apart.get(self.rules.group(sid), ())
+        groups = self.rules.apart_from_groups.get(sid, ())
+        nodes = {node for other in services if other in self._counted for node in self._counted[other][0]}
+        return nodes.union(node for group in groups for node, used in self._used[group].items() if used)
+
+    def companions(self, sid: str) -> dict[str, int]:
+        """How many companions of the service are on a node, or move to it."""
+        settled = self._settled.get(self.rules.group(sid))
+        if settled is None:
+            return {}
+        nodes, _ = self._counted.get(sid, ((), False))
+        own = nodes[-1] if nodes else ""
+        there = {node: count - (node == own) for node, count in settled.items()}
+        return {node: count for node, count in there.items() if count}
+
+    def ordered(self, sid: str, nodes: Collection[str]) -> list[str]:
+        """The nodes, the best first."""
+        if len(nodes) <= 1:
+            return list(nodes)
+        score = self.load.scores(sid)
+        return sorted(nodes, key=lambda node: (score[node], node))
 
 
-def choose(way: str, record: Record, online: Iterable[str], used: Mapping[str, int], *, failback: bool = True) -> str:
-    """The node for a service, "" if there is none. ``way`` is ``stay``, ``next`` or ``best``."""
-    failed = set(record.failed_nodes) | {record.node} if way == "next" else set()
-    candidates = set(online)
-    if way == "stay" and not failback and record.node in candidates:
-        return record.node
-    candidates -= failed
-    if record.maintenance_node in candidates:
+def _allowed_and_preferred(rule: NodeAffinity, online: frozenset[str]) -> tuple[frozenset[str], frozenset[str]]:
+    priority = {node: rule.nodes.get(node, -1) for node in online if node in rule.nodes or not rule.strict}
+    highest = max(priority.values(), default=0)
+    return frozenset(priority), frozenset(node for node, each in priority.items() if each == highest)
+
+
+def choose(way: Way, sid: str, record: Record, places: Places, *, failback: bool = True) -> str:
+    """The node for a service, "" if there is none.
+
+    With ``next`` the record's ``failed_nodes`` include the node where it has just failed.
+    """
+    allowed, preferred = places.located(sid)
+    separated, companions = places.separated(sid), places.companions(sid)
+    here = record.node
+    if way == "stay" and not failback and here in allowed and (here in companions or here not in separated):
+        return here
+    left = preferred - separated
+    if way == "next":
+        left = left.difference(record.failed_nodes)
+    left = _with_most(companions, left)
+    if record.maintenance_node in left:
         return record.maintenance_node
-    if way == "stay" and record.node in candidates:
-        return record.node
-    ordered = sorted(candidates, key=lambda node: (used.get(node, 0), node))
+    if way == "stay" and here in left:
+        return here
+    ordered = places.ordered(sid, left)
+    if way == "next" and here in ordered[:-1]:
+        return ordered[ordered.index(here) + 1]
     return ordered[0] if ordered else ""
+
+
+def _with_most(companions: Mapping[str, int], nodes: frozenset[str]) -> frozenset[str]:
+    """Of the nodes the one with most companions, or all if there are none."""
+    most = max((companions.get(node, 0) for node in nodes), default=0)
+    return frozenset({min(node for node in nodes if companions.get(node) == most)}) if most else nodes
