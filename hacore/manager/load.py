@@ -8,18 +8,35 @@ dynamic  what is measured on it, plus the configured size of services that are t
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
 from hacore.manager import topsis
-from hacore.manager.documents import DynamicStats, Size, StaticStats
+from hacore.manager.documents import DynamicStats, StaticStats
+from hacore.manager.topsis import PART, Loads
 
 NANO = 10**9
-"""Processors are counted in whole billionths, so that sums do not depend on the order in which they were made."""
+"""Processors are counted in whole billionths, so that their sums are exact."""
+
+
+class Weight(NamedTuple):
+    """What services take of a node."""
+
+    cpu: int = 0
+    """Billionths of processors."""
+    mem: int = 0
+    """Bytes."""
+    unlimited: int = 0
+    """How many of them may take all processors there are."""
+
+
+NOTHING = Weight()
 
 
 class Load:
     """The load of the online nodes; :meth:`add` and :meth:`remove` follow what the services do.
 
-    Where the figures of a node are missing, nodes cannot be compared by size, and the scheduler is ``basic``.
+    Where the figures of a node are missing, nodes cannot be compared by size, and the scheduler is ``basic``. A service
+    whose figures are missing weighs nothing.
     """
 
     def __init__(self, scheduler: str, online: Iterable[str], static: StaticStats, dynamic: DynamicStats) -> None:
@@ -28,23 +45,14 @@ class Load:
         self.scheduler = scheduler if known >= set(self.nodes) else "basic"
         self.counts = dict.fromkeys(self.nodes, 0)
         """How many services are on each node."""
-        self._sizes = static.services
-        self._use = dynamic.services
-        self.cpu_there_is: dict[str, int] = {}
-        self.mem_there_is: dict[str, int] = {}
-        self._cpu = dict.fromkeys(self.nodes, 0)
-        self._mem = dict.fromkeys(self.nodes, 0)
-        """What the services count for, in billionths of a processor and in bytes; dynamic: without what is measured."""
-        self._measured_cpu = dict.fromkeys(self.nodes, 0)
-        self._measured_mem = dict.fromkeys(self.nodes, 0)
+        self._static, self._dynamic = static, dynamic
+        self._has: dict[str, Weight] = {}
+        self._used: dict[str, Weight] = {}
+        """What is used of a node, and is about to be."""
         if self.scheduler != "basic":
             for node in self.nodes:
-                self.cpu_there_is[node] = nano(static.nodes[node].maxcpu)
-                self.mem_there_is[node] = static.nodes[node].maxmem
-        if self.scheduler == "dynamic":
-            for node in self.nodes:
-                self._measured_cpu[node] = nano(dynamic.nodes[node].cpu)
-                self._measured_mem[node] = dynamic.nodes[node].mem
+                self._has[node] = Weight(_nano(static.nodes[node].maxcpu), static.nodes[node].maxmem)
+                self._used[node] = self._measured(node) if self.scheduler == "dynamic" else NOTHING
 
     def add(self, sid: str, node: str, *, running: bool) -> None:
         """The service counts on this node. What runs there already is part of what is measured."""
@@ -55,46 +63,62 @@ class Load:
         self._change(sid, node, running, -1)
 
     def _change(self, sid: str, node: str, running: bool, sign: int) -> None:
-        if node not in self.counts:
-            return
         self.counts[node] += sign
         if self.scheduler == "static" or (self.scheduler == "dynamic" and not running):
-            cpu, mem = self._size(sid, node)
-            self._cpu[node] += sign * cpu
-            self._mem[node] += sign * mem
-
-    def _size(self, sid: str, node: str) -> tuple[int, int]:
-        """What the service is configured with, were it on this node: one without a limit may take all processors."""
-        size = self._sizes.get(sid, Size())
-        return nano(size.maxcpu) or (self.cpu_there_is[node] if sid in self._sizes else 0), size.maxmem
-
-    def weight(self, sid: str, node: str) -> tuple[int, int]:
-        """What leaves this node with the service, or comes to it: billionths of a processor, bytes."""
-        if self.scheduler == "static":
-            return self._size(sid, node)
-        use = self._use.get(sid)
-        return (nano(use.cpu), use.mem) if use else (0, 0)
-
-    def steady(self) -> tuple[Mapping[str, int], Mapping[str, int]]:
-        """What is used of each node once nothing is about to start: billionths of a processor, bytes."""
-        return (self._cpu, self._mem) if self.scheduler == "static" else (self._measured_cpu, self._measured_mem)
+            used, more = self._used[node], self._configured(sid)
+            self._used[node] = Weight(
+                used.cpu + sign * more.cpu, used.mem + sign * more.mem, used.unlimited + sign * more.unlimited
+            )
 
     def scores(self, sid: str) -> Mapping[str, float]:
         """How each node would do for the service, were it to start there: less is better."""
         if self.scheduler == "basic":
             return self.counts
-        cpu = [(self._measured_cpu[node] + self._cpu[node]) / self.cpu_there_is[node] for node in self.nodes]
-        mem = [(self._measured_mem[node] + self._mem[node]) / self.mem_there_is[node] for node in self.nodes]
-        cpus, mems = topsis.Loads(cpu), topsis.Loads(mem)
-        placements = []
-        for index, node in enumerate(self.nodes):
-            more_cpu, more_mem = self._size(sid, node)
-            then_cpu = (self._measured_cpu[node] + self._cpu[node] + more_cpu) / self.cpu_there_is[node]
-            then_mem = (self._measured_mem[node] + self._mem[node] + more_mem) / self.mem_there_is[node]
-            placements.append((*cpus.with_({index: then_cpu}), *mems.with_({index: then_mem})))
-        return {node: -score for node, score in zip(self.nodes, topsis.scores(placements), strict=True)}
+        cpu, mem = self._loads(self._used)
+        more = self.shares(self._configured(sid))
+        scores = topsis.scores(cpu.judged_with(more_cpu for more_cpu, _ in more), mem.judged_with(it for _, it in more))
+        return {node: -score for node, score in zip(self.nodes, scores, strict=True)}
+
+    def settled(self) -> tuple[Loads, Loads]:
+        """The loads of processors and of memory that rebalancing is about: dynamic, what is measured and no more."""
+        if self.scheduler == "static":
+            return self._loads(self._used)
+        return self._loads({node: self._measured(node) for node in self.nodes})
+
+    def weight(self, sids: Iterable[str]) -> Weight:
+        """What these services take of the settled loads."""
+        weigh = self._configured if self.scheduler == "static" else self._running
+        weights = [weigh(sid) for sid in sids]
+        return Weight(*map(sum, zip(*weights, strict=True)))
+
+    def shares(self, weight: Weight) -> list[tuple[int, int]]:
+        """The parts of processors and memory that such a weight is of each node, in the order of ``nodes``."""
+        known: dict[Weight, tuple[int, int]] = {}
+        for has in self._has.values():
+            if has not in known:
+                known[has] = _share(weight, has)
+        return [known[has] for has in self._has.values()]
+
+    def _loads(self, used: Mapping[str, Weight]) -> tuple[Loads, Loads]:
+        loads = [_share(used[node], has) for node, has in self._has.items()]
+        return Loads(cpu for cpu, _ in loads), Loads(mem for _, mem in loads)
+
+    def _configured(self, sid: str) -> Weight:
+        size = self._static.services.get(sid)
+        return Weight(_nano(size.maxcpu), size.maxmem, not size.maxcpu) if size else NOTHING
+
+    def _running(self, sid: str) -> Weight:
+        use = self._dynamic.services.get(sid)
+        return Weight(_nano(use.cpu), use.mem) if use else NOTHING
+
+    def _measured(self, node: str) -> Weight:
+        use = self._dynamic.nodes[node]
+        return Weight(_nano(use.cpu), use.mem)
 
 
-def nano(cpus: float) -> int:
-    """Processors in billionths."""
+def _nano(cpus: float) -> int:
     return round(cpus * NANO)
+
+
+def _share(weight: Weight, has: Weight) -> tuple[int, int]:
+    return weight.unlimited * PART + weight.cpu * PART // has.cpu, weight.mem * PART // has.mem

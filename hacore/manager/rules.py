@@ -110,6 +110,8 @@ class Compiled:
     """The groups (by their leaders) from which a service is kept apart because a rule names it."""
     located: dict[str, NodeAffinity] = field(default_factory=dict)
     """The one rule that says on which nodes a group belongs, by leader."""
+    named: frozenset[str] = frozenset()
+    """The services about which any of these rules says something."""
     infeasible: dict[str, list[str]] = field(default_factory=dict)
     """Why a rule was dropped, by its id."""
 
@@ -134,7 +136,15 @@ def compile_rules(rules: Rules, nodes: Iterable[str]) -> Compiled:
             if reason not in infeasible[id_]:
                 infeasible[id_].append(reason)
     kept = _Enabled({id_: rule for id_, rule in enabled.rules.items() if id_ not in infeasible}, enabled.node_count)
-    return Compiled(kept.leader, kept.members, _apart(kept), _apart_from_groups(kept), _located(kept), dict(infeasible))
+    return Compiled(
+        leader=kept.leader,
+        members=kept.members,
+        apart=_apart(kept),
+        apart_from_groups=_apart_from_groups(kept),
+        located=_located(kept),
+        named=frozenset(sid for rule in kept.rules.values() for sid in rule.resources),
+        infeasible=dict(infeasible),
+    )
 
 
 class _Enabled:

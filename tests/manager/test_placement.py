@@ -1,5 +1,7 @@
 """Which node a service gets."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -261,6 +263,15 @@ def test_following_changes_is_as_good_as_counting_anew(
     for sid, it in cluster.records.items():
         assert followed.load.scores(sid) == anew.load.scores(sid)
         assert choose(way, sid, it, followed) == choose(way, sid, it, anew)
+
+
+@given(ways, clusters, st.booleans())
+def test_the_short_cut_leads_where_the_long_way_does(way: Way, cluster: Cluster, failback: bool) -> None:
+    cluster.online = [node for node in cluster.online if node in NODES]
+    places = cluster.places()
+    short = {sid: choose(way, sid, it, places, failback=failback) for sid, it in cluster.records.items()}
+    places.rules = replace(places.rules, named=frozenset(SIDS))
+    assert short == {sid: choose(way, sid, it, places, failback=failback) for sid, it in cluster.records.items()}
 
 
 @given(records, clusters, st.booleans())
