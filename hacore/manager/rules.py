@@ -74,7 +74,12 @@ def rules_of(snapshot: Snapshot) -> dict[str, Rule]:
 
 
 def listed(items: JSON, name: str) -> dict[str, Rule]:
-    """Rules written as a list, each with its ``id``; flags may be 0 and 1. Raises DocumentError about ``name``."""
+    """Rules written as a list, each with its ``id``, or by their ids; in a list, flags may be 0 and 1.
+
+    Raises DocumentError about ``name``.
+    """
+    if isinstance(items, dict):
+        return parse(Document(items, 1), dict[str, Rule], name, {})
     rules: dict[str, JSON] = {}
     for item in parse(Document(items, 1), list[dict[str, Any]], name, []):
         id_ = item.pop("id", None)
