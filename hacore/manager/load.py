@@ -33,7 +33,7 @@ NOTHING = Weight()
 
 
 class Load:
-    """The load of the online nodes; :meth:`add` and :meth:`remove` follow what the services do.
+    """The load of the online nodes; :meth:`add` follows what the services do.
 
     Where the figures of a node are missing, nodes cannot be compared by size, and the scheduler is ``basic``. A service
     whose figures are missing weighs nothing.
@@ -54,20 +54,16 @@ class Load:
                 self._has[node] = Weight(_nano(static.nodes[node].maxcpu), static.nodes[node].maxmem)
                 self._used[node] = self._measured(node) if self.scheduler == "dynamic" else NOTHING
 
-    def add(self, sid: str, node: str, *, running: bool) -> None:
-        """The service counts on this node. What runs there already is part of what is measured."""
-        self._change(sid, node, running, 1)
+    def add(self, sid: str, node: str, *, running: bool, times: int = 1) -> None:
+        """The service counts on this node. What runs there already is part of what is measured.
 
-    def remove(self, sid: str, node: str, *, running: bool) -> None:
-        """Take back what :meth:`add` did with the same arguments."""
-        self._change(sid, node, running, -1)
-
-    def _change(self, sid: str, node: str, running: bool, sign: int) -> None:
-        self.counts[node] += sign
+        With ``times`` -1 the same is taken back.
+        """
+        self.counts[node] += times
         if self.scheduler == "static" or (self.scheduler == "dynamic" and not running):
             used, more = self._used[node], self._configured(sid)
             self._used[node] = Weight(
-                used.cpu + sign * more.cpu, used.mem + sign * more.mem, used.unlimited + sign * more.unlimited
+                used.cpu + times * more.cpu, used.mem + times * more.mem, used.unlimited + times * more.unlimited
             )
 
     def scores(self, sid: str) -> Mapping[str, float]:

@@ -25,6 +25,7 @@ Way: TypeAlias = Literal["stay", "next", "best"]
 
 _COUNTED = frozenset({"started", "request_stop", "fence", "freeze", "error", "recovery", "migrate", "relocate"})
 _COUNTED_AT_TARGET = frozenset({"migrate", "relocate", "request_start_balance"})
+_NOWHERE: tuple[tuple[str, ...], bool] = ((), False)
 
 
 class Places:
@@ -35,6 +36,7 @@ class Places:
         self.load = load
         self.online = frozenset(load.nodes)
         self._counted: dict[str, tuple[tuple[str, ...], bool]] = {}
+        """Where a service counts, and whether it runs there already."""
         self._used: dict[str, Counter[str]] = {leader: Counter() for leader in rules.members}
         """By group: how many members use or move to a node."""
         self._settled: dict[str, Counter[str]] = {leader: Counter() for leader in rules.members}
@@ -45,28 +47,31 @@ class Places:
 
     def count(self, sid: str, record: Record | None) -> None:
         """From now on the service counts as its record says, or not at all."""
-        self._apply(sid, -1)
+        if sid in self._counted:
+            self._apply(sid, -1)
+            del self._counted[sid]
         if record is None:
-            self._counted.pop(sid, None)
             return
         on = record.node if record.state in _COUNTED and record.node in self.online else ""
         to = record.target if record.state in _COUNTED_AT_TARGET and record.target in self.online else ""
-        running = record.running if record.state == "started" else on != ""
-        self._counted[sid] = tuple(node for node in (on, to) if node), running
-        self._apply(sid, 1)
+        if on or to:
+            running = record.running if record.state == "started" else on != ""
+            self._counted[sid] = (on, to) if on and to else (on or to,), running
+            self._apply(sid, 1)
 
-    def _apply(self, sid: str, sign: int) -> None:
-        nodes, running = self._counted.get(sid, ((), False))
-        group = self.rules.group(sid)
+    def _apply(self, sid: str, times: int) -> None:
+        nodes, running = self._counted[sid]
         for node in nodes:
-            if sign > 0:
-                self.load.add(sid, node, running=running)
-            else:
-                self.load.remove(sid, node, running=running)
-            if group in self._used:
-                self._used[group][node] += sign
-        if nodes and group in self._settled:
-            self._settled[group][nodes[-1]] += sign
+            self.load.add(sid, node, running=running, times=times)
+        if sid in self.rules.leader:
+            group = self.rules.leader[sid]
+            self._settled[group][nodes[-1]] += times
+            for node in nodes:
+                self._used[group][node] += times
+
+    def uses(self, sid: str) -> tuple[str, ...]:
+        """The online nodes on which the service counts: where it is, then where it moves to."""
+        return self._counted.get(sid, _NOWHERE)[0]
 
     def located(self, sid: str) -> tuple[frozenset[str], frozenset[str]]:
         """The nodes that rules allow to the service, and those of them that they prefer."""
@@ -82,17 +87,21 @@ class Places:
         """The nodes that services use, or move to, from which this one is kept apart."""
         services = self.rules.apart.get(self.rules.group(sid), ())
         groups = self.rules.apart_from_groups.get(sid, ())
-        nodes = {node for other in services if other in self._counted for node in self._counted[other][0]}
+        nodes = {node for other in services for node in self.uses(other)}
         return nodes.union(node for group in groups for node, used in self._used[group].items() if used)
+
+    def blockers(self, sid: str, node: str) -> list[str]:
+        """The services that use this node, or move to it, from which this one is kept apart: it may not go there."""
+        others = set(self.rules.apart.get(self.rules.group(sid), ()))
+        others.update(*(self.rules.members[group] for group in self.rules.apart_from_groups.get(sid, ())))
+        return sorted(other for other in others if node in self.uses(other))
 
     def companions(self, sid: str) -> dict[str, int]:
         """How many companions of the service are on a node, or move to it."""
-        settled = self._settled.get(self.rules.group(sid))
-        if settled is None:
+        if sid not in self.rules.leader:
             return {}
-        nodes, _ = self._counted.get(sid, ((), False))
-        own = nodes[-1] if nodes else ""
-        there = {node: count - (node == own) for node, count in settled.items()}
+        there = Counter(self._settled[self.rules.leader[sid]])
+        there.subtract(self.uses(sid)[-1:])
         return {node: count for node, count in there.items() if count}
 
     def ordered(self, sid: str, nodes: Collection[str]) -> list[str]:

@@ -74,7 +74,7 @@ def test_equal_nodes_have_equal_scores_to_the_last_bit(
         one.add(f"vm:{number}", node, running=True)
         other.add(f"vm:{number}", NODES[0], running=True)
     for number, (node, _) in reversed(list(enumerate(services))):
-        other.remove(f"vm:{number}", NODES[0], running=True)
+        other.add(f"vm:{number}", NODES[0], running=True, times=-1)
         other.add(f"vm:{number}", renamed[node], running=True)
     assert {renamed[node]: score for node, score in one.scores("vm:new").items()} == other.scores("vm:new")
 

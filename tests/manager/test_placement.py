@@ -138,6 +138,17 @@ def test_a_negative_affinity_leaves_out_the_nodes_that_others_use_or_move_to() -
     assert chosen("best", record("n1"), others={"vm:2": record("n3")}, rules=[apart("vm:2")], online="n3") == ""
 
 
+def test_who_is_in_the_way_of_a_move() -> None:
+    rules: dict[str, Rule] = {"apart": apart("vm:2", "vm:4"), "pair": ResourceAffinity(["vm:2", "vm:3"], "positive")}
+    homes = {
+        "vm:2": record("n1", state="migrate", to="n2"),
+        "vm:3": record("n2"),
+        "vm:4": record("n3", state="stopped"),
+    }
+    places = Cluster(records=homes, rules=rules).places()
+    assert [places.blockers(VM, node) for node in NODES] == [["vm:2"], ["vm:2", "vm:3"], []]
+
+
 @pytest.mark.parametrize(
     ("others", "node"),
     [
@@ -211,7 +222,7 @@ rule_lists = st.lists(
 )
 clusters = st.builds(
     Cluster,
-    online=some_nodes,
+    online=st.lists(st.sampled_from(NODES), unique=True),
     records=populations,
     rules=rule_lists.map(lambda rules: {f"r{number}": rule for number, rule in enumerate(rules)}),
     scheduler=st.sampled_from(["basic", "static"]),
@@ -220,7 +231,6 @@ clusters = st.builds(
 
 @given(ways, records, clusters, st.booleans())
 def test_a_choice_is_online_and_breaks_no_rule(way: Way, it: Record, cluster: Cluster, failback: bool) -> None:
-    cluster.online = [node for node in cluster.online if node in NODES]
     cluster.records[VM] = it
     node = choose(way, VM, it, cluster.places(), failback=failback)
     assert node == "" or node in cluster.online
@@ -251,7 +261,6 @@ def _used(it: Record) -> set[str]:
 def test_following_changes_is_as_good_as_counting_anew(
     way: Way, cluster: Cluster, changes: list[tuple[str, Record | None]]
 ) -> None:
-    cluster.online = [node for node in cluster.online if node in NODES]
     followed = cluster.places()
     for sid, it in changes:
         followed.count(sid, it)
@@ -265,9 +274,15 @@ def test_following_changes_is_as_good_as_counting_anew(
         assert choose(way, sid, it, followed) == choose(way, sid, it, anew)
 
 
+@given(clusters)
+def test_the_nodes_of_separated_services_are_those_with_one_in_the_way(cluster: Cluster) -> None:
+    places = cluster.places()
+    for sid in SIDS:
+        assert places.separated(sid) == {node for node in cluster.online if places.blockers(sid, node)}
+
+
 @given(ways, clusters, st.booleans())
 def test_the_short_cut_leads_where_the_long_way_does(way: Way, cluster: Cluster, failback: bool) -> None:
-    cluster.online = [node for node in cluster.online if node in NODES]
     places = cluster.places()
     short = {sid: choose(way, sid, it, places, failback=failback) for sid, it in cluster.records.items()}
     places.rules = replace(places.rules, named=frozenset(SIDS))
@@ -278,7 +293,6 @@ def test_the_short_cut_leads_where_the_long_way_does(way: Way, cluster: Cluster,
 def test_a_service_without_rules_that_may_stay_leaves_for_its_home_only(
     it: Record, cluster: Cluster, failback: bool
 ) -> None:
-    cluster.online = [node for node in cluster.online if node in NODES]
     node = choose("stay", "ct:9", it, cluster.places(), failback=failback)
     if it.node in cluster.online:
         assert node == it.node or (node == it.maintenance_node and failback)
