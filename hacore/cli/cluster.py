@@ -35,7 +35,17 @@ NAME= (with nothing behind it) goes back to the default.
                        freeze       they wait, frozen, for their node to return
                        failover     they are recovered elsewhere
                        migrate      they are moved away before the node goes down
-  rebalance_on_start   true: a service that is started is placed on the node with the fewest services
+  scheduler            by what nodes are compared:
+                       basic        the number of services
+                       static       the processors and memory that services are configured with (stats/static)
+                       dynamic      what is measured (stats/dynamic), and what is about to start
+  rebalance_on_start   true: a service that is started is placed on the best node
+  rebalance            true: services are moved while they run, to even out the load (not with scheduler basic)
+  rebalance_method     bruteforce   the move that leaves the least imbalance
+                       topsis       the move that leaves the best mean and peak load
+  rebalance_threshold  the imbalance (standard deviation / mean of the nodes' loads) from which on something is done
+  rebalance_hold_rounds  for how many rounds on end it must have lasted
+  rebalance_margin     by which part of itself a move must lessen the imbalance
   timing.NAME          see `hacore timing`; daemons read these when they start, and nodes with different timing are not
                        safe together, so they can only be changed while the cluster is down
 

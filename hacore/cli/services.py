@@ -71,7 +71,7 @@ Examples:
 """
 
 
-def _text(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
+def text_option(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
     """What cannot be written as UTF-8 can be neither stored nor shown."""
     try:
         (value or "").encode()
@@ -84,7 +84,9 @@ def _configured(command: F) -> F:
     """The options by which a service is configured. What is not given is None."""
     for option in reversed(
         (
-            click.option("--command", metavar="TEXT", callback=_text, help="The shell command that is the service."),
+            click.option(
+                "--command", metavar="TEXT", callback=text_option, help="The shell command that is the service."
+            ),
             click.option("--state", type=click.Choice(REQUESTED_STATES), help="The requested state."),
             click.option(
                 "--max-restart",
@@ -101,7 +103,7 @@ def _configured(command: F) -> F:
             click.option(
                 "--failback/--no-failback", default=None, help="Move back to a preferred node when there is one again."
             ),
-            click.option("--comment", metavar="TEXT", callback=_text, help="A note for people."),
+            click.option("--comment", metavar="TEXT", callback=text_option, help="A note for people."),
             click.option(
                 "--stop-timeout",
                 type=click.FloatRange(0),

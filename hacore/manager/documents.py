@@ -1,7 +1,10 @@
 """The documents of the cluster, as typed values; who writes each (PROTOCOL section 2).
 
 resources       operators; the master when a service changes its node or is stopped by command
+rules           operators
 settings        operators
+stats/static    operators, or whoever configures services and nodes: their sizes
+stats/dynamic   whoever measures what they use
 members         operators
 commands        operators append, the master takes out
 manager/status  the master
@@ -12,6 +15,7 @@ heartbeat/*     each node's daemons, for their own node
 
 from __future__ import annotations
 
+from math import inf
 from typing import Any, TypeVar
 
 import msgspec
@@ -19,9 +23,12 @@ import msgspec
 from hacore.protocol.requests import JSON, Document, Snapshot
 
 RESOURCES, SETTINGS, MEMBERS, COMMANDS, STATUS = "resources", "settings", "members", "commands", "manager/status"
+RULES, STATIC_STATS, DYNAMIC_STATS = "rules", "stats/static", "stats/dynamic"
 
 REQUESTED_STATES = ("started", "stopped", "disabled", "ignored")
 SHUTDOWN_POLICIES = ("conditional", "freeze", "failover", "migrate")
+SCHEDULERS = ("basic", "static", "dynamic")
+REBALANCE_METHODS = ("bruteforce", "topsis")
 LIVE_TYPES = frozenset({"vm"})
 """Types of services that can move while they run."""
 COLD_TYPES = frozenset({"ct"})
@@ -114,12 +121,82 @@ class Settings(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True):
     """What operators set for the whole cluster."""
 
     shutdown_policy: str = "conditional"
+    scheduler: str = "basic"
+    """By what the load of a node is judged: see :mod:`hacore.manager.load`."""
     rebalance_on_start: bool = False
+    rebalance: bool = False
+    """Whether services are moved while they run, where nodes are unequally loaded (not with ``basic``)."""
+    rebalance_method: str = "bruteforce"
+    rebalance_threshold: float = 0.3
+    """The imbalance (standard deviation / mean of the nodes' loads) from which on something is done."""
+    rebalance_hold_rounds: int = 3
+    """For how many rounds on end it must have lasted."""
+    rebalance_margin: float = 0.1
+    """By which part of itself a move must lessen the imbalance."""
     timing: dict[str, Any] = {}
 
     def __post_init__(self) -> None:
-        if self.shutdown_policy not in SHUTDOWN_POLICIES:
-            raise ValueError(f"shutdown_policy '{self.shutdown_policy}' is none of {', '.join(SHUTDOWN_POLICIES)}")
+        for name, words in _CHOICES.items():
+            if getattr(self, name) not in words:
+                raise ValueError(f"{name} '{getattr(self, name)}' is none of {', '.join(words)}")
+        for name in ("rebalance_threshold", "rebalance_hold_rounds", "rebalance_margin"):
+            if not 0 <= getattr(self, name) < inf:
+                raise ValueError(f"{name} must be at least 0")
+
+
+_CHOICES = {
+    "shutdown_policy": SHUTDOWN_POLICIES,
+    "scheduler": SCHEDULERS,
+    "rebalance_method": REBALANCE_METHODS,
+}
+
+
+class Size(msgspec.Struct, forbid_unknown_fields=True):
+    """How big a node is, or how big a service may become."""
+
+    maxcpu: float = 0
+    """Processors; of a service, 0 is as many as its node has."""
+    maxmem: int = 0
+    """Bytes."""
+
+    def __post_init__(self) -> None:
+        _insist_on_amounts(self.maxcpu, self.maxmem)
+
+
+class Use(msgspec.Struct, forbid_unknown_fields=True):
+    """What a node or a service was measured to use."""
+
+    cpu: float = 0
+    """Processors."""
+    mem: int = 0
+    """Bytes."""
+
+    def __post_init__(self) -> None:
+        _insist_on_amounts(self.cpu, self.mem)
+
+
+def _insist_on_amounts(cpu: float, mem: int) -> None:
+    if not 0 <= cpu < inf or mem < 0:
+        raise ValueError("processors and memory must be numbers of at least 0")
+
+
+class StaticStats(msgspec.Struct, forbid_unknown_fields=True):
+    """Sizes by node and by service."""
+
+    nodes: dict[str, Size] = {}
+    services: dict[str, Size] = {}
+
+    def __post_init__(self) -> None:
+        for node, size in self.nodes.items():
+            if not (size.maxcpu and size.maxmem):
+                raise ValueError(f"node {node} must have processors and memory")
+
+
+class DynamicStats(msgspec.Struct, forbid_unknown_fields=True):
+    """Measured use by node and by service."""
+
+    nodes: dict[str, Use] = {}
+    services: dict[str, Use] = {}
 
 
 class Command(msgspec.Struct):
@@ -169,6 +246,14 @@ def resources_of(snapshot: Snapshot) -> dict[str, Resource]:
 
 def settings_of(snapshot: Snapshot) -> Settings:
     return parse(snapshot[SETTINGS], Settings, SETTINGS, Settings())
+
+
+def static_stats_of(snapshot: Snapshot) -> StaticStats:
+    return parse(snapshot[STATIC_STATS], StaticStats, STATIC_STATS, StaticStats())
+
+
+def dynamic_stats_of(snapshot: Snapshot) -> DynamicStats:
+    return parse(snapshot[DYNAMIC_STATS], DynamicStats, DYNAMIC_STATS, DynamicStats())
 
 
 def members_of(snapshot: Snapshot) -> list[str]:

@@ -5,8 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from hacore.manager.documents import LIVE_TYPES, RELEASE_MODES, Command, LrmStatus, Record, Resource
-from hacore.manager.placement import choose, usage
+from msgspec.structs import replace
+
+from hacore.manager.documents import (
+    LIVE_TYPES,
+    RELEASE_MODES,
+    Command,
+    DynamicStats,
+    LrmStatus,
+    Record,
+    Resource,
+    StaticStats,
+)
+from hacore.manager.load import Load
+from hacore.manager.placement import Places, Way, choose
+from hacore.manager.rules import NO_RULES
 from hacore.manager.view import View
 from hacore.protocol import reference
 from hacore.protocol import service as table
@@ -49,11 +62,13 @@ class Case:
 
     def placed(self) -> str:
         """The node that placement names, given what the service is about to do; "" if there is none."""
-        way = {"new": "best", "request_start": "best", "recovery": "best"}.get(self.old.state, "stay")
+        ways: dict[str, Way] = {"new": "best", "request_start": "best", "recovery": "best"}
+        way, record = ways.get(self.old.state, "stay"), self.old
         if self.answer in {"failed", "wrong_node"}:
-            way = "next"
-        others = (record for sid, record in self.view.status.services.items() if sid != self.sid)
-        return choose(way, self.old, self.view.online(), usage(others), failback=self.resource.failback)
+            way, record = "next", replace(record, failed_nodes=[*record.failed_nodes, record.node])
+        load = Load("basic", self.view.online(), StaticStats(), DynamicStats())
+        places = Places(NO_RULES, load, self.view.status.services)
+        return choose(way, self.sid, record, places, failback=self.resource.failback)
 
     def elsewhere(self) -> bool:
         return self.placed() not in {"", self.old.node}

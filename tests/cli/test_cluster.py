@@ -83,12 +83,28 @@ def test_wait_for_disarm_and_arm(serving: Cluster) -> None:
 
 
 def test_settings_are_shown(cluster: Cluster) -> None:
-    assert cluster.json("settings") == {"shutdown_policy": "conditional", "rebalance_on_start": False, "timing": {}}
+    assert cluster.json("settings") == {
+        "shutdown_policy": "conditional",
+        "scheduler": "basic",
+        "rebalance_on_start": False,
+        "rebalance": False,
+        "rebalance_method": "bruteforce",
+        "rebalance_threshold": 0.3,
+        "rebalance_hold_rounds": 3,
+        "rebalance_margin": 0.1,
+        "timing": {},
+    }
     cluster.put(SETTINGS, {"shutdown_policy": "migrate", "timing": {"round_s": 0.5}})
     lines = cluster.ok("settings").splitlines()
     assert [line.split() for line in lines] == [
         ["shutdown_policy", "migrate"],
+        ["scheduler", "basic"],
         ["rebalance_on_start", "false"],
+        ["rebalance", "false"],
+        ["rebalance_method", "bruteforce"],
+        ["rebalance_threshold", "0.3"],
+        ["rebalance_hold_rounds", "3"],
+        ["rebalance_margin", "0.1"],
         ["timing.round_s", "0.5"],
     ]
 
@@ -112,8 +128,11 @@ def test_settings_are_changed_and_taken_back(cluster: Cluster) -> None:
     [
         (
             "policy=freeze",
-            "unknown setting 'policy': the settings are shutdown_policy, rebalance_on_start, timing.round_s",
+            "unknown setting 'policy': the settings are shutdown_policy, scheduler, rebalance_on_start, rebalance, ",
         ),
+        ("scheduler=fair", "scheduler 'fair' is none of basic, static, dynamic"),
+        ("rebalance_margin=NaN", "rebalance_margin must be at least 0"),
+        ("rebalance_hold_rounds=1.5", "Expected `int`, got `float`"),
         ("timing={}", "unknown setting 'timing'"),
         ("timing.rounds=1", "unknown setting 'timing.rounds'"),
         ("shutdown_policy=never", "is none of conditional, freeze, failover, migrate"),

@@ -10,19 +10,25 @@ from hypothesis import strategies as st
 from hacore.manager import documents
 from hacore.manager.documents import (
     COMMANDS,
+    DYNAMIC_STATS,
     MEMBERS,
     RESOURCES,
     SETTINGS,
+    STATIC_STATS,
     STATUS,
     Command,
     Commands,
     Disarm,
     DocumentError,
+    DynamicStats,
     LrmStatus,
     Record,
     Resource,
     Settings,
+    Size,
+    StaticStats,
     Status,
+    Use,
     dump,
     lrm_key,
 )
@@ -60,7 +66,9 @@ WRITTEN: list[tuple[Any, Any]] = [
         documents.status_of,
     ),
     ({"proc:a": Resource("n1", config={"command": ["sleep", "9"], "deep": {"x": [1, None]}})}, documents.resources_of),
-    (Settings("migrate", True, {"round_s": 0.2}), documents.settings_of),
+    (Settings("migrate", rebalance_on_start=True, timing={"round_s": 0.2}), documents.settings_of),
+    (StaticStats({"n1": Size(8.0, 2**33)}, {"vm:1": Size(0.5, 2**31)}), documents.static_stats_of),
+    (DynamicStats({"n1": Use(1.5, 2**31)}, {"vm:1": Use(0.25, 2**30)}), documents.dynamic_stats_of),
     (["n1", "n2"], documents.members_of),
     (Commands(3, [Command(3, "arm-ha")]), documents.commands_of),
     (LrmStatus("active", 2, {"4": "success"}), lambda seen: documents.lrm_of(seen, "n1")),
@@ -72,10 +80,12 @@ WRITTEN: list[tuple[Any, Any]] = [
     [
         (key, value, read)
         for key, (value, read) in zip(
-            (STATUS, RESOURCES, SETTINGS, MEMBERS, COMMANDS, lrm_key("n1")), WRITTEN, strict=True
+            (STATUS, RESOURCES, SETTINGS, STATIC_STATS, DYNAMIC_STATS, MEMBERS, COMMANDS, lrm_key("n1")),
+            WRITTEN,
+            strict=True,
         )
     ],
-    ids=["status", "resources", "settings", "members", "commands", "lrm"],
+    ids=["status", "resources", "settings", "static", "dynamic", "members", "commands", "lrm"],
 )
 def test_what_is_written_reads_back(key: str, value: Any, read: Any) -> None:
     stored = msgspec.json.decode(msgspec.json.encode(dump(value)))
@@ -94,7 +104,13 @@ def test_what_is_written_reads_back(key: str, value: Any, read: Any) -> None:
         (RESOURCES, {"proc:a": {"node": "n1", "max_restart": -1}}, "max_restart and max_relocate must be at least 0"),
         (RESOURCES, {"proc:a": {"node": "n1", "sate": "started"}}, "unknown field `sate`"),
         (SETTINGS, {"shutdown_policy": "none"}, "shutdown_policy 'none' is none of conditional, "),
-        (SETTINGS, {"rebalance": True}, "unknown field `rebalance`"),
+        (SETTINGS, {"balance": True}, "unknown field `balance`"),
+        (SETTINGS, {"scheduler": "fair"}, "scheduler 'fair' is none of basic, static, dynamic"),
+        (SETTINGS, {"rebalance_method": "luck"}, "rebalance_method 'luck' is none of bruteforce, topsis"),
+        (SETTINGS, {"rebalance_margin": -0.1}, "rebalance_margin must be at least 0"),
+        (STATIC_STATS, {"nodes": {"n1": {"maxcpu": 4}}}, "node n1 must have processors and memory"),
+        (STATIC_STATS, {"services": {"vm:1": {"cpu": 4}}}, "unknown field `cpu`"),
+        (DYNAMIC_STATS, {"services": {"vm:1": {"cpu": -4}}}, "processors and memory must be numbers of at least 0"),
         (MEMBERS, "n1", "document 'members': Expected `array`"),
         (COMMANDS, {"queue": [{"id": 1}]}, "missing required field `text`"),
     ],
@@ -104,6 +120,8 @@ def test_what_does_not_fit_is_refused_with_document_and_field(key: str, value: A
         STATUS: documents.status_of,
         RESOURCES: documents.resources_of,
         SETTINGS: documents.settings_of,
+        STATIC_STATS: documents.static_stats_of,
+        DYNAMIC_STATS: documents.dynamic_stats_of,
         MEMBERS: documents.members_of,
         COMMANDS: documents.commands_of,
     }[key]
