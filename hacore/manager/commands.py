@@ -106,9 +106,28 @@ def _take_for_service(view: View, command: Command, verb: str, sid: str, argumen
         raise CommandError(f"{argument} is not online")
     if verb != "stop" and view.status.services[sid].node == argument:
         raise CommandError(f"{sid} is on {argument} already")
+    if verb == "stop":
+        ask(view, sid, command)
+    else:
+        move(view, sid, command, argument)
+
+
+def ask(view: View, sid: str, command: Command) -> None:
+    """The command to the service is pending now, and no other."""
     if sid in view.pending:
         view.refuse(view.pending[sid], f"another command to {sid} follows it")
     view.pending[sid] = command
+
+
+def move(view: View, sid: str, command: Command, node: str) -> None:
+    """The service and its companions are commanded to a node. Raises CommandError if somebody is in the way there."""
+    blockers = view.places.blockers(sid, node)
+    if blockers:
+        raise CommandError(f"{sid} is kept apart from {', '.join(blockers)} on {node}")
+    for each in view.places.rules.companions(sid):
+        record = view.status.services.get(each)
+        if record and record.node != node:
+            ask(view, each, command if each == sid else command.to(each))
 
 
 def _enable_maintenance(view: View, node: str) -> None:

@@ -103,6 +103,8 @@ class Status(msgspec.Struct, omit_defaults=True):
     """Nodes for which maintenance is requested."""
     disarm: Disarm | None = None
     last_uid: int = 0
+    imbalanced_rounds: int = 0
+    """For how many rounds on end the load has been unequal, and nothing was moved."""
     refusals: list[Refusal] = []
     """The last few commands that were refused."""
 
@@ -204,6 +206,11 @@ class Command(msgspec.Struct):
 
     id: int
     text: str
+
+    def to(self, sid: str) -> Command:
+        """The same command to another service."""
+        verb, _, *rest = self.text.split()
+        return Command(self.id, " ".join((verb, sid, *rest)))
 
 
 class Commands(msgspec.Struct):

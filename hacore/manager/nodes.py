@@ -63,6 +63,7 @@ def step(view: View, node: str) -> None:
         ACTIONS[action](view, node)
     view.status.nodes[node] = row.target
     if row.target != old:
+        view.forget_places()
         _tell(view, node, old, row.target)
 
 

@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from hacore.manager import commands, disarm, nodes, services
-from hacore.manager.documents import COMMANDS, RESOURCES, STATUS, dump, resources_of, status_of
+from hacore.manager.documents import COMMANDS, RESOURCES, STATUS, Command, dump, resources_of, status_of
+from hacore.manager.rebalance import rebalance
 from hacore.manager.view import Event, Sight, View
 from hacore.protocol.locks import Lock, agent_lock
 from hacore.protocol.requests import JSON, Snapshot
@@ -71,6 +72,8 @@ def decide(own: str, snapshot: Snapshot, sight: Sight, tables: Mapping[str, Tabl
     _update_records(view)
     commands.drain(view)
     disarm.step(view)
+    if view.status.disarm is None and not sight.again:
+        _rebalance(view)
     _step_services(view)
     commands.refuse_rest(view)
     return _decision(view)
@@ -87,6 +90,20 @@ def _update_records(view: View) -> None:
     for sid in sorted(set(records) - {sid for sid, it in view.resources.items() if it.state != "ignored"}):
         del records[sid]
         view.say("service_removed", sid=sid, reason="ignored" if sid in view.resources else "unconfigured")
+
+
+def _rebalance(view: View) -> None:
+    """Once a round: command the move that evens out the load, if it has been unequal for long enough."""
+    status, places = view.status, view.places
+    if not view.settings.rebalance:
+        return
+    held, found = rebalance(view.settings, status.services, places, status.imbalanced_rounds, queued=bool(view.pending))
+    status.imbalanced_rounds = held
+    if found:
+        before, after = f"{found.before:.2f}", f"{found.after:.2f}"
+        view.say("rebalance", how=found.how, sid=found.sid, target=found.target, before=before, after=after)
+        command = Command(0, f"{found.how} {found.sid} {found.target}")
+        commands.move(view, found.sid, command, found.target)
 
 
 def _step_services(view: View) -> None:

@@ -11,15 +11,11 @@ from hacore.manager.documents import (
     LIVE_TYPES,
     RELEASE_MODES,
     Command,
-    DynamicStats,
     LrmStatus,
     Record,
     Resource,
-    StaticStats,
 )
-from hacore.manager.load import Load
-from hacore.manager.placement import Places, Way, choose
-from hacore.manager.rules import NO_RULES
+from hacore.manager.placement import Way, choose
 from hacore.manager.view import View
 from hacore.protocol import reference
 from hacore.protocol import service as table
@@ -66,9 +62,7 @@ class Case:
         way, record = ways.get(self.old.state, "stay"), self.old
         if self.answer in {"failed", "wrong_node"}:
             way, record = "next", replace(record, failed_nodes=[*record.failed_nodes, record.node])
-        load = Load("basic", self.view.online(), StaticStats(), DynamicStats())
-        places = Places(NO_RULES, load, self.view.status.services)
-        return choose(way, self.sid, record, places, failback=self.resource.failback)
+        return choose(way, self.sid, record, self.view.places, failback=self.resource.failback)
 
     def elsewhere(self) -> bool:
         return self.placed() not in {"", self.old.node}
@@ -208,7 +202,7 @@ def _fire(view: View, table: Table, sid: str) -> Row:
     case.new = _successor(view, old, row, changed=before != after)
     for action in row.do:
         ACTIONS[action](case)
-    view.status.services[sid] = case.new
+    view.put(sid, case.new)
     if before != after and not case.quietly:
         timeout = {} if case.new.timeout_s is None else {"timeout": case.new.timeout_s}
         target = {"target": case.new.target} if case.new.target else {}

@@ -15,12 +15,17 @@ from hacore.manager.documents import (
     Settings,
     Status,
     commands_of,
+    dynamic_stats_of,
     lrm_of,
     members_of,
     resources_of,
     settings_of,
+    static_stats_of,
     status_of,
 )
+from hacore.manager.load import Load
+from hacore.manager.placement import Places
+from hacore.manager.rules import compile_rules, rules_of
 from hacore.protocol.locks import FENCING, Lock, agent_lock
 from hacore.protocol.requests import JSON, Snapshot
 from hacore.protocol.table import Table
@@ -76,6 +81,7 @@ class View:
     freed: list[str] = field(default_factory=list)
     """Nodes whose lock becomes free, because what followed from holding it is decided."""
     events: list[Event] = field(default_factory=list)
+    _places: Places | None = None
     last_event: Event | None = None
     """What people are told after all else."""
 
@@ -98,6 +104,26 @@ class View:
             lrms={node: lrm_of(snapshot, node) for node in nodes},
             fenced=frozenset(node for node in nodes if Lock.of(snapshot[agent_lock(node)]).owner == FENCING),
         )
+
+    @property
+    def places(self) -> Places:
+        """Where all services count at present. Made when somebody first asks; :meth:`put` keeps it true."""
+        if self._places is None:
+            static, dynamic = static_stats_of(self.snapshot), dynamic_stats_of(self.snapshot)
+            load = Load(self.settings.scheduler, self.online(), static, dynamic)
+            rules = compile_rules(rules_of(self.snapshot), self.members)
+            self._places = Places(rules, load, self.status.services)
+        return self._places
+
+    def forget_places(self) -> None:
+        """The nodes have changed: places are to be counted anew."""
+        self._places = None
+
+    def put(self, sid: str, record: Record) -> None:
+        """The service's record is this one now."""
+        self.status.services[sid] = record
+        if self._places is not None:
+            self._places.count(sid, record)
 
     def lrm(self, node: str) -> LrmStatus:
         return self.lrms.get(node) or LrmStatus()

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from hacore.daemons.worker import Worker
-from hacore.manager.documents import RESOURCES, Resource, parse
+from hacore.manager.documents import DYNAMIC_STATS, RESOURCES, STATIC_STATS, Resource, dump, parse
 from hacore.protocol.locks import heartbeat
 from hacore.protocol.requests import (
     Accepted,
@@ -41,6 +41,7 @@ from hacore.protocol.requests import (
     Unavailable,
 )
 from hacore.sim.services import Services
+from hacore.sim.stats import Stats
 from hacore.sim.store import Store
 
 if TYPE_CHECKING:
@@ -78,6 +79,7 @@ class Hardware:
         nodes = run.scenario.nodes
         self.machines = {name: Machine(it.power == "on", it.network == "on") for name, it in nodes.items()}
         self.services = Services({name: set(run.scenario.running.get(name, {})) for name in nodes})
+        self.stats = Stats(run.scenario)
         self._begun: Say | None = None
         self._beats = 0
         self._answers: dict[type[Request[Any]], Callable[[Slot, Any], Any]] = {
@@ -164,6 +166,9 @@ class Hardware:
                 seen[key] = Document({**seen[key].value, "owner": ""}, seen[key].revision)
         if heartbeat("").startswith(request.prefixes):
             seen.update({heartbeat(node): Document({}, self._beats) for node in self.online()})
+            sids = self.store[RESOURCES].value or ()
+            seen[STATIC_STATS] = Document(dump(self.stats.static(sids)), self._beats)
+            seen[DYNAMIC_STATS] = Document(dump(self.stats.dynamic(sids, self.services.running)), self._beats)
         return Snapshot(seen, self.store.revision)
 
     def _transact(self, slot: Slot, request: Transact) -> Committed | Conflict | Unavailable:

@@ -11,6 +11,7 @@ from hacore.manager.documents import (
     MEMBERS,
     RELEASE_MODES,
     RESOURCES,
+    RULES,
     SETTINGS,
     STATUS,
     Commands,
@@ -24,6 +25,7 @@ from hacore.manager.documents import (
     parse,
 )
 from hacore.manager.jobs import Duty
+from hacore.manager.rules import listed
 
 if TYPE_CHECKING:
     from hacore.sim.clockwork import Clockwork, Slot
@@ -38,6 +40,7 @@ class Operators:
         self._write(RESOURCES, {sid: dump(_resource(it)) for sid, it in scenario.services.items()})
         self._write(MEMBERS, run.nodes)
         self._write(SETTINGS, dump(_settings(scenario.settings)))
+        self._write(RULES, dump(listed([*scenario.rules], RULES)))
         if scenario.manager_status:
             self._write(STATUS, dump(_status(scenario.manager_status)))
 
@@ -118,7 +121,7 @@ class Operators:
         elif verb == "delete":
             self._configure(sid, None)
         elif verb in {"set-static-stats", "set-dynamic-stats"}:
-            pass
+            self.run.hardware.stats.measure(sid, verb, dict(zip(rest[::2], rest[1::2], strict=True)))
         else:
             self._change(sid, verb, *rest)
 
@@ -157,11 +160,24 @@ def _resource(it: Any) -> Resource:
     return Resource(it.node, it.state, it.max_restart, it.max_relocate, bool(it.failback))
 
 
+_NUMBERS = {
+    "ha-auto-rebalance-threshold": ("rebalance_threshold", float),
+    "ha-auto-rebalance-hold-duration": ("rebalance_hold_rounds", int),
+    "ha-auto-rebalance-margin": ("rebalance_margin", float),
+}
+
+
 def _settings(given: Mapping[str, Mapping[str, Any]]) -> Settings:
+    """Settings in the reference's form."""
     crs, ha = given.get("crs", {}), given.get("ha", {})
+    numbers = {name: kind(crs[key]) for key, (name, kind) in _NUMBERS.items() if key in crs}
     return Settings(
         shutdown_policy=ha.get("shutdown_policy", "conditional"),
+        scheduler=crs.get("ha", "basic"),
         rebalance_on_start=bool(int(crs.get("ha-rebalance-on-start", 0))),
+        rebalance=bool(int(crs.get("ha-auto-rebalance", 0))),
+        rebalance_method=crs.get("ha-auto-rebalance-method", "bruteforce"),
+        **numbers,
     )
 
 

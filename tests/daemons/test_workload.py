@@ -32,7 +32,7 @@ class Node:
 
     def look(self) -> str:
         """The service whose job is next, "" if there is none."""
-        self.work.look(self.duty, self.now_s)
+        self.work.look(self.duty, self.now_s, self.now_s)
         return self.work.ready.sid if self.work.ready else ""
 
     def spawn(self, *, stop: bool = False) -> str:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hacore.manager.commands import GRAMMAR, REFUSALS_KEPT, CommandError, append, check
+from hacore.manager.commands import GRAMMAR, CommandError, append, check
 from hacore.manager.documents import (
     COMMANDS,
     STATUS,
@@ -20,6 +20,7 @@ from hacore.manager.documents import (
     status_of,
 )
 from hacore.manager.round import decide
+from hacore.manager.view import REFUSALS_KEPT
 from hacore.protocol.names import NameProblem
 from hacore.protocol.requests import Document, Snapshot
 from tests.manager.cluster import OWN, VM, WEB, Cluster, after, event, kinds, settle
