@@ -145,6 +145,6 @@ def choose(way: Way, sid: str, record: Record, places: Places, *, failback: bool
 
 
 def _with_most(companions: Mapping[str, int], nodes: frozenset[str]) -> frozenset[str]:
-    """Of the nodes the one with most companions, or all if there are none."""
-    most = max((companions.get(node, 0) for node in nodes), default=0)
-    return frozenset({min(node for node in nodes if companions.get(node) == most)}) if most else nodes
+    """Of the nodes the one with most companions, or all if there are none on them."""
+    there = {node: count for node, count in companions.items() if node in nodes}
+    return frozenset({min(there, key=lambda node: (-there[node], node))}) if there else nodes
