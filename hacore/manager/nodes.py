@@ -45,7 +45,8 @@ def mark(view: View) -> bool:
     for node in waited_for:
         if fence_due(view):
             break
-        step(view, node)
+        if view.node_state(node) != "fence":
+            step(view, node)
     return fence_due(view) != ""
 
 
@@ -72,6 +73,7 @@ def _tell(view: View, node: str, old: str, new: str) -> None:
     if new == "fence":
         view.say("fence_started", node=node)
     elif old == "fence":
+        view.just_fenced.add(node)
         view.say("fence_done", node=node)
     elif new == "removed":
         del view.status.nodes[node]

@@ -83,10 +83,12 @@ def _update_records(view: View) -> None:
     """New services get a record, records of services that are configured no more are dropped. Not while disarmed."""
     if view.disarming():
         return
-    records = view.status.services
+    records, table = view.status.services, view.tables["service"]
     for sid, resource in sorted(view.resources.items()):
         if sid not in records and resource.state != "ignored":
-            records[sid] = view.new_record(sid, view.tables["service"].initial, resource.node)
+            records[sid] = view.new_record(sid, table.initial, resource.node)
+            if table.state_named[table.initial].within:  # a phase, in which no record stays
+                services.step(view, sid)
     for sid in sorted(set(records) - {sid for sid, it in view.resources.items() if it.state != "ignored"}):
         del records[sid]
         view.say("service_removed", sid=sid, reason="ignored" if sid in view.resources else "unconfigured")

@@ -95,6 +95,7 @@ FACTS: dict[Fact, Callable[[Case], bool]] = {
     FENCED: lambda case: case.old.node in case.view.fenced,
     table.MOVED_LIVE: lambda case: case.old.target != "",
     table.PLACE_FOUND: lambda case: case.placed() != "",
+    reference.JUST_FENCED: lambda case: case.old.node in case.view.just_fenced,
     reference.DEFERRED: lambda case: case.view.status.disarm is not None and not case.view.disarming(),
     reference.IGNORING: lambda case: case.view.disarming("ignore"),
     reference.COMMANDED: lambda case: case.command[0] != "",

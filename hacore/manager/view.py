@@ -81,6 +81,8 @@ class View:
     freed: list[str] = field(default_factory=list)
     """Nodes whose lock becomes free, because what followed from holding it is decided."""
     events: list[Event] = field(default_factory=list)
+    just_fenced: set[str] = field(default_factory=set)
+    """Nodes whose mark was taken off in this decision, because they are fenced."""
     _places: Places | None = None
     last_event: Event | None = None
     """What people are told after all else."""

@@ -17,7 +17,7 @@ from hacore.protocol import crm, disarm, lrm, node, service, worker
 from hacore.protocol.table import ALWAYS, Action, Checker, Fact, Guard, Row, Site, State, Table
 from hacore.protocol.tables import TABLES
 from hacore.protocol.timing import Timing
-from hacore.protocol.vocabulary import FENCED, GRANTED, MAINTENANCE_ASKED, QUORATE, RESTART_ASKED, SHUTDOWN_ASKED
+from hacore.protocol.vocabulary import GRANTED, MAINTENANCE_ASKED, QUORATE, RESTART_ASKED, SHUTDOWN_ASKED
 
 # ------------------------------------------------------------------------------------ what only the reference asks
 BUSY = Fact(
@@ -31,6 +31,7 @@ ANY_JOB_READY = Fact(
     "ANY_JOB_READY", Checker.READ, "A record of this node asks for a worker, be it for a move to where nobody guards."
 )
 AGAIN = Fact("AGAIN", Checker.READ, "The nodes were looked at in this round already.")
+JUST_FENCED = Fact("JUST_FENCED", Checker.READ, "The service's node was marked, and its lock is held for fencing.")
 ALL_SAY_DISARM = Fact("ALL_SAY_DISARM", Checker.READ, "Every online node's LRM has published mode disarm.")
 DEFERRED = Fact("DEFERRED", Checker.READ, "A disarm request waits until what is on its way is finished.")
 IGNORING = Fact("IGNORING", Checker.READ, "The cluster is disarmed in mode ignore: services are the operators' affair.")
@@ -49,7 +50,7 @@ TELL = Action("TELL", Site.LOCAL, "People are told what was seen, if nothing was
 FORGET_SIGHTINGS = Action("FORGET_SIGHTINGS", Site.LOCAL, "Who is not online is taken to have been seen just now.")
 
 LEAVING = RESTART_ASKED | SHUTDOWN_ASKED
-EMPTYING = lrm.LEAVING_EMPTY | (~LEAVING & MAINTENANCE_ASKED)
+EMPTYING = lrm.LEAVING_EMPTY | (LEAVING & lrm.MODE_MAINTENANCE) | (~LEAVING & MAINTENANCE_ASKED)
 DISARMING = ~LEAVING & ~MAINTENANCE_ASKED & DISARM_WANTED
 UNASKED = ~LEAVING & ~MAINTENANCE_ASKED & ~DISARM_WANTED
 
@@ -318,16 +319,7 @@ def _moving(state: str) -> tuple[Row, ...]:
 
 _SERVICE: Mapping[str, tuple[Row, ...]] = {
     "new": (
-        _row(
-            "new",
-            "balance",
-            service.WANT_STARTED & service.REBALANCE & service.ELSEWHERE,
-            "request_start_balance",
-            service.SET_TARGET,
-            TELL_PLACE,
-        ),
-        _row("new", "selected", service.WANT_STARTED & service.REBALANCE, "started", TELL_PLACE),
-        _row("new", "start", service.WANT_STARTED, "started"),
+        _row("new", "start", service.WANT_STARTED, "request_start"),
         _row("new", "stop", ALWAYS, "request_stop", QUIETLY),
     ),
     "request_start": (
@@ -380,7 +372,7 @@ _SERVICE: Mapping[str, tuple[Row, ...]] = {
         _row("freeze", "stay", ALWAYS, "freeze"),
     ),
     "fence": (
-        _row("fence", "fenced", FENCED, "recovery"),
+        _row("fence", "fenced", JUST_FENCED, "recovery"),
         _row("fence", "wait", ALWAYS, "fence"),
     ),
     "recovery": (
@@ -400,7 +392,7 @@ def _disarmed(state: str) -> Iterator[Row]:
     stays = (KEEP_COMMAND,) if state in {"started", "stopped"} else ()
     if state not in _UNSETTLED:
         yield _row(state, "deferred", DEFERRED, state, *stays)
-    yield _row(state, "ignored", IGNORING, state, *stays)
+    yield _row(state, "ignored", IGNORING, state)
     if state in _FREEZABLE:
         yield _row(state, "disarm", service.DISARMING, "freeze", QUIETLY)
     elif state not in _UNSETTLED:

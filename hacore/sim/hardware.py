@@ -209,7 +209,7 @@ class Hardware:
         """The reference tells of the begin of a move only where it does begin; and stops what cannot move live."""
         stops = self.services.runs(slot.node, request.sid) and not request.live
         moved = self.services.move(slot.node, request.sid, self.configured())
-        if moved and self._begun:
+        if self._begun and (moved or self.services.locked(request.sid, self.configured())):
             self.run.say(slot, self._begun.event, self._begun.fields)
         if moved and stops:
             self.run.say(slot, "service_stopping", {"sid": request.sid})

@@ -89,7 +89,7 @@ class Operators:
         settings = parse(self.run.hardware.store[SETTINGS], Settings, SETTINGS, Settings())
         own = parse(self.run.hardware.store[lrm_key(lrm.node)], LrmStatus, lrm_key(lrm.node), LrmStatus())
         duty = Duty(lrm.node, Status(), {}, own, settings)
-        if word != "restart" and settings.shutdown_policy == "migrate":
+        if own.mode == "maintenance" or (word != "restart" and settings.shutdown_policy == "migrate"):
             mode = "maintenance"
         else:
             mode = "restart" if word == "restart" or duty.policy_freezes({word}) else "shutdown"

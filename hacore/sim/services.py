@@ -33,29 +33,33 @@ class Services:
         return sid in self.running[node]
 
     def start(self, node: str, sid: str, configured: Mapping[str, Resource]) -> None:
-        if not self._locked(sid, configured) and not self._fails(node, sid, "start", 1):
+        if not self.locked(sid, configured) and not self._fails(node, sid, "start", 1):
             self.running[node].add(sid)
 
     def stop(self, node: str, sid: str, configured: Mapping[str, Resource]) -> None:
-        if not self._locked(sid, configured) and not _digit(sid, 3):
+        if not self.locked(sid, configured) and not _digit(sid, 3):
             self.running[node].discard(sid)
 
     def move(self, node: str, sid: str, configured: Mapping[str, Resource]) -> bool:
         """Whether it has left this node."""
-        if self._locked(sid, configured) or self._fails(node, sid, "move", 2):
+        if self.locked(sid, configured) or self._fails(node, sid, "move", 2):
             return False
         self.running[node].discard(sid)
         return True
 
-    def _locked(self, sid: str, configured: Mapping[str, Resource]) -> bool:
+    def locked(self, sid: str, configured: Mapping[str, Resource]) -> bool:
         return sid in configured and configured[sid].lock != ""
 
     def _fails(self, node: str, sid: str, what: str, place: int) -> bool:
         only = _digit(sid, 5)
-        if only and node != f"node{only}":
-            return False
         self.tries[sid, what] += 1
-        if self.tries[sid, what] <= _digit(sid, place):
-            return True
-        self.tries[sid, what] = 0
-        return False
+        fails = self.tries[sid, what] <= _digit(sid, place) and only in {0, _number(node)}
+        if not fails:
+            self.tries[sid, what] = 0
+        return fails
+
+
+def _number(node: str) -> int:
+    """The number in a node's name; -1 if there is none."""
+    digits = node.lstrip("abcdefghijklmnopqrstuvwxyz-")
+    return int(digits) if digits.isdecimal() else -1
