@@ -207,6 +207,11 @@ class Command(msgspec.Struct):
     id: int
     text: str
 
+    @property
+    def moves(self) -> bool:
+        """Whether it moves a service."""
+        return self.text.startswith(("migrate ", "relocate "))
+
     def to(self, sid: str) -> Command:
         """The same command to another service."""
         verb, _, *rest = self.text.split()

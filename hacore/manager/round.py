@@ -99,7 +99,13 @@ def _rebalance(view: View) -> None:
     status, places = view.status, view.places
     if not view.settings.rebalance:
         return
-    held, found = rebalance(view.settings, status.services, places, status.imbalanced_rounds, queued=bool(view.pending))
+    held, found = rebalance(
+        view.settings,
+        status.services,
+        places,
+        status.imbalanced_rounds,
+        queued=any(command.moves for command in view.pending.values()),
+    )
     status.imbalanced_rounds = held
     if found:
         before, after = f"{found.before:.2f}", f"{found.after:.2f}"

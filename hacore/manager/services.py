@@ -134,12 +134,14 @@ def _note_running(case: Case) -> None:
 
 
 def _set_target(case: Case) -> None:
-    node = case.placed()
-    if node == case.old.maintenance_node:
-        case.view.say("failback", sid=case.sid, node=node)
-    if case.old.maintenance_node != case.old.node:
+    case.new.target = case.placed()
+    if case.new.target == case.new.maintenance_node:
+        case.view.say("failback", sid=case.sid, node=case.new.target)
+
+
+def _drop_home(case: Case) -> None:
+    if case.new.maintenance_node != case.old.node:
         case.new.maintenance_node = ""
-    case.new.target = node
 
 
 def _steal(case: Case) -> None:
@@ -180,6 +182,7 @@ ACTIONS: dict[Action, Callable[[Case], None]] = {
     reference.DROP_COMMAND: _drop_command,
     reference.QUIETLY: lambda case: setattr(case, "quietly", True),
     reference.RENEW_UID: lambda case: setattr(case.new, "uid", case.view.new_uid()),
+    reference.DROP_HOME: _drop_home,
     reference.FORGET_HOME: lambda case: setattr(case.new, "maintenance_node", ""),
     reference.TELL_PLACE: _tell_place,
     reference.TELL_BLOCKED: lambda case: case.view.say("recovery_blocked", sid=case.sid, node=case.old.node),

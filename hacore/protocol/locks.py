@@ -84,6 +84,7 @@ class Watch:
             revision = snapshot[key].revision
             if revision == 0 and key in self._seen:
                 self._changing.discard(key)
+                self._seen[key] = (0, self._seen[key][1])
                 continue
             if key in self._seen and self._seen[key][0] != revision:
                 self._changing.add(key)

@@ -44,6 +44,9 @@ DROP_COMMAND = Action("DROP_COMMAND", Site.LOCAL, "The pending command is droppe
 QUIETLY = Action("QUIETLY", Site.LOCAL, "People are not told of this change of state.")
 RENEW_UID = Action("RENEW_UID", Site.LOCAL, "The record has a new uid, and is otherwise as it was.")
 FORGET_HOME = Action("FORGET_HOME", Site.LOCAL, "The record no longer names a node to return to.")
+DROP_HOME = Action(
+    "DROP_HOME", Site.LOCAL, "Unless the service leaves that node just now, the record names no node to return to."
+)
 TELL_PLACE = Action("TELL_PLACE", Site.LOCAL, "People are told which node was selected for the start.")
 TELL_BLOCKED = Action("TELL_BLOCKED", Site.LOCAL, "People are told that no node was found for the service.")
 TELL = Action("TELL", Site.LOCAL, "People are told what was seen, if nothing was written in this round.")
@@ -290,7 +293,7 @@ def _row(state: str, name: str, guard: Guard, target: str, *do: Action) -> Row:
 def _onward(state: str, stay: str) -> tuple[Row, ...]:
     """What a started service comes to on a node that will do for now."""
     live, succeeded, failed = service.LIVE, service.SUCCEEDED, service.START_FAILED
-    elsewhere, go = service.ELSEWHERE, service.SET_TARGET
+    elsewhere, go = service.ELSEWHERE, (service.SET_TARGET, DROP_HOME)
     return (
         _row(state, "stop", ~service.WANT_STARTED, "request_stop"),
         _row(state, "migrate", service.ASKED_MIGRATE, "migrate", service.TAKE_COMMAND),
@@ -298,14 +301,14 @@ def _onward(state: str, stay: str) -> tuple[Row, ...]:
         _row(state, "command_stop", service.ASKED_STOP, "request_stop", service.TAKE_COMMAND, service.WANT_STOP),
         _row(state, "dropped", COMMANDED, stay, DROP_COMMAND),
         _row(state, "give_up", failed & service.EXHAUSTED, "error", service.NOTE_FAILURE),
-        _row(state, "flee_live", failed & elsewhere & live, "migrate", service.NOTE_FAILURE, go),
-        _row(state, "flee", failed & elsewhere, "relocate", service.NOTE_FAILURE, go),
+        _row(state, "flee_live", failed & elsewhere & live, "migrate", service.NOTE_FAILURE, *go),
+        _row(state, "flee", failed & elsewhere, "relocate", service.NOTE_FAILURE, *go),
         _row(state, "retry", failed, stay, service.NOTE_FAILURE, service.NEW_UID),
         _row(state, "error", service.ANSWERED & ~succeeded, "error"),
-        _row(state, "moved_live", succeeded & elsewhere & live, "migrate", service.FORGET_FAILURES, go),
-        _row(state, "moved", succeeded & elsewhere, "relocate", service.FORGET_FAILURES, go),
-        _row(state, "move_live", elsewhere & live, "migrate", go),
-        _row(state, "move", elsewhere, "relocate", go),
+        _row(state, "moved_live", succeeded & elsewhere & live, "migrate", service.FORGET_FAILURES, *go),
+        _row(state, "moved", succeeded & elsewhere, "relocate", service.FORGET_FAILURES, *go),
+        _row(state, "move_live", elsewhere & live, "migrate", *go),
+        _row(state, "move", elsewhere, "relocate", *go),
         _row(state, "renew", succeeded, stay, service.NOTE_RUNNING, RENEW_UID),
         _row(state, "stay", ALWAYS, stay),
     )

@@ -160,6 +160,8 @@ def test_a_failed_start_is_tried_again_before_the_master_hears_of_it() -> None:
         left.append(node.work.running["proc:a"].retries_left)
         node.end("proc:a", "retry")
         assert node.work.unpublished == {}
+        assert node.spawn() == "", "not in the round in which it has failed"
+        node.now_s += 1.0
     node.spawn()
     left.append(node.work.running["proc:a"].retries_left)
     node.end("proc:a", "failed")

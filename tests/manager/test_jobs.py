@@ -104,10 +104,9 @@ def test_a_record_asks_for_its_job(state: str) -> None:
 
 
 def test_a_live_move_waits_until_the_target_guards_what_arrives() -> None:
-    record = at("n1", "migrate", target="n3")
-    assert duty(record).job("proc:0", record, again=False, tries=0) is None
-    record = at("n1", "relocate", target="n3")
-    assert duty(record).job("proc:0", record, again=False, tries=0) is not None
+    for state, target, early in (("migrate", "n3", True), ("relocate", "n3", False), ("migrate", "n2", False)):
+        record = at("n1", state, target=target)
+        assert duty(record).comes_too_early(record) is early
 
 
 def test_the_job_says_what_is_known_of_place_and_failures() -> None:

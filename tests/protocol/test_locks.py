@@ -94,10 +94,26 @@ def test_time_is_counted_from_the_first_sight() -> None:
     assert watch.unchanged_s(KEY, 110.0) == 10.0
 
 
-@pytest.mark.parametrize("revision", [4, 99, 2, 0], ids=["next", "later", "earlier", "removed"])
+@pytest.mark.parametrize("revision", [4, 99, 2], ids=["next", "later", "earlier"])
 def test_any_other_revision_starts_the_count_again(revision: int) -> None:
     watch = seen((3, 100.0), (revision, 107.0))
     assert watch.unchanged_s(KEY, 110.0) == 3.0
+
+
+def test_what_is_absent_was_last_seen_when_it_was_there() -> None:
+    removed = seen((3, 100.0), (4, 103.0), (0, 107.0))
+    assert removed.unchanged_s(KEY, 110.0) == 7.0
+    assert not removed.changed_within(KEY, 60.0, 107.0)
+    assert seen((3, 100.0), (0, 107.0), (3, 108.0)).changed_within(KEY, 60.0, 110.0)
+
+
+def test_who_begins_anew_has_seen_all_just_now_and_waits_for_changes() -> None:
+    watch = seen((3, 100.0), (4, 103.0))
+    watch.begin_anew([KEY], 5.0, 104.0)
+    assert watch.changed_within(KEY, 5.0, 104.0)  # it changed lately: nothing is to be waited for
+    watch.begin_anew([KEY], 5.0, 120.0)
+    assert watch.unchanged_s(KEY, 121.0) == 1.0
+    assert not watch.changed_within(KEY, 5.0, 121.0)
 
 
 def test_what_appears_starts_the_count_again() -> None:
@@ -120,7 +136,8 @@ def test_a_document_has_stood_still_for_as_long_as_its_last_revision_was_seen(re
     for revision, later_s in reads:
         now_s += later_s
         if revision != last:
-            since_s, last = now_s, revision
+            since_s = now_s if revision or last == -1 else since_s
+            last = revision
         watch.see(snapshot(revision), [KEY], now_s)
         assert watch.unchanged_s(KEY, now_s) == now_s - since_s
 
