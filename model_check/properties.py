@@ -163,9 +163,16 @@ def is_back(c: Context, dims: Dimensions) -> Expr:
     return some(dims.node, guards) & (c.disarm == "armed")
 
 
+def has_ended(c: Context, dims: Dimensions) -> Expr:
+    def runs_on(n: Expr) -> Expr:
+        return some(dims.service, lambda s: (c.state[s] == "freeze") & c.runs[n, s])
+
+    return some(dims.node, lambda n: (c.lrm[n] == "exited") & ~c.armed[n] & runs_on(n))
+
+
 def has_let_go(c: Context, dims: Dimensions) -> Expr:
     frozen = some(dims.service, lambda s: (c.state[s] == "freeze") & some(dims.node, lambda n: c.runs[n, s]))
-    return frozen & every(dims.node, lambda n: ~c.armed[n])
+    return frozen & (c.disarm == "disarmed")
 
 
 def is_emptied(c: Context, dims: Dimensions) -> Expr:
@@ -186,9 +193,9 @@ SOMETIMES = {
     prop.name: prop
     for prop in (
         Property("recovery", "A failed node's service runs on another node, guarded.", is_elsewhere),
-        Property("update", "An LRM was restarted, guards again, and its services are thawed.", is_back),
-        Property("disarm", "No watchdog is armed, and frozen services run.", has_let_go),
-        Property("arming", "After a disarm an LRM guards again, and its services are thawed.", is_back),
+        Property("update", "An LRM has ended, its watchdog closed, and its frozen service runs on.", has_ended),
+        Property("disarm", "The cluster is disarmed, and a frozen service runs on.", has_let_go),
+        Property("thaw", "An LRM that had asked for release guards again, and its services are thawed.", is_back),
         Property("move", "A service has moved to another node, and runs there, guarded.", is_elsewhere),
         Property("maintenance", "A node is empty, and its service runs elsewhere.", is_emptied),
         Property("new master", "A master has written while another still believed to be master.", is_overtaken),

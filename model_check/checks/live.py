@@ -35,13 +35,18 @@ def live(prop: Liveness, tables: Mapping[str, Table]) -> Check:
     return Check(
         group="live",
         name=prop.name,
-        sentence=" ".join((prop.sentence, prop.slice.sentence, "Assumed:", *(it.sentence for it in prop.assuming))),
+        sentence=rests_on(prop),
         verdict=verdict,
         seconds=time.perf_counter() - begin,
         figures={"distinct states": found.states, "fair groups": found.groups, **constants(prop.slice)},
         problem=problem,
         stories=(story_of(prop, found.lasso),) if found.lasso else (),
     )
+
+
+def rests_on(prop: Liveness) -> str:
+    """What is promised, where, and who has to act for it."""
+    return " ".join((prop.sentence, prop.slice.sentence, "Assumed:", *(it.sentence for it in prop.assuming)))
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Nothing is vacuous: what must be possible happens, and each row fires, so that each state is reached that one leads to.
+"""Nothing is vacuous: what must be possible happens; each row fires, so that each state is reached that one leads to.
 
 What a level's slices have shown is held against what they promise. A row that fires in no slice is listed here with the
 reason; one that is listed and fires all the same is an error of the list.
@@ -95,3 +95,4 @@ def _missing(slices: Sequence[Slice], checks: Sequence[Check]) -> Iterator[str]:
         for name in slice_.shows:
             if not check.seen[name]:
                 yield f"never in {slice_.name}: {SOMETIMES[name].sentence}"
+        yield from (f"{row} never fires in {slice_.name}" for row in slice_.adds if not check.fired.get(row))

@@ -91,7 +91,7 @@ QUICK = (
         "lapse suspect restart",
         faulty=1,
         generations=1,
-        shows=("update",),
+        shows=("update", "thaw"),
     ),
     _slice(
         "disarm",
@@ -99,7 +99,7 @@ QUICK = (
         "suspect disarm",
         faulty=1,
         generations=1,
-        shows=("disarm", "arming"),
+        shows=("disarm", "thaw"),
     ),
     _slice(
         "move",
@@ -139,7 +139,7 @@ QUICK = (
         watchdog=3,
         lock=4,
         spells=True,
-        shows=("update",),
+        shows=("update", "thaw"),
     ),
 )
 DEFAULT = (
@@ -207,7 +207,7 @@ DEFAULT = (
         "stop disarm",
         nodes=1,
         generations=1,
-        shows=("disarm", "arming"),
+        shows=("disarm", "thaw"),
         adds=(
             "service.freeze.thaw_stop",
             "service.request_start.disarm",
