@@ -117,7 +117,6 @@ def test_nobody_relies_on_trouble_or_on_operators() -> None:
         groups = [group for it in prop.assuming for group in it.groups(ground, TABLES)]
         for group in groups:
             names = {it.action.name for it in ground.instances if group.instances(it)}
-            assert names, f"{group.name} is empty"
             events = {name for name in names if name.startswith("world.")}
             assert events <= {"world.time_passes", "world.watchdog_resets", "world.lrm_starts"}
             if group.strong:
