@@ -179,9 +179,9 @@ def updating(c: Context, dims: Dimensions) -> Expr:
     return some(dims.node, lambda n: c.want[n] == "restart")
 
 
-def disarming(c: Context, dims: Dimensions) -> Expr:
+def disarming(c: Context, _: Dimensions) -> Expr:
     wanted: Expr = c.disarm.isin("deferred", "disarming")
-    return wanted & every(dims.service, lambda s: c.state[s] != "new")
+    return wanted
 
 
 def has_master(c: Context, dims: Dimensions) -> Expr:

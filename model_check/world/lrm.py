@@ -52,6 +52,13 @@ def rests(c: Context, n: Expr, s: Expr) -> Expr:
     return c.state[s].isin("stopped", "request_start") | ((c.state[s] == "freeze") & (c.ack[s] == c.gen[n]))
 
 
+def unguarded(c: Context, n: Expr, s: Expr) -> Expr:
+    """Nothing of it has to be guarded here, now or later: so it is too if it is new, and no LRM has answered for it."""
+    untouched = (c.state[s] == "new") & (c.answer[s] == "none")
+    done = (c.worker[n, s] == "none") & (c.outcome[n, s] == "none")
+    return done & (~concerned(c, n, s) | rests(c, n, s) | untouched)
+
+
 class LrmReader:
     """Builds the :class:`Reader` of one world's LRMs."""
 
@@ -96,6 +103,7 @@ class LrmReader:
                 service, lambda s: concerned(c, n, s) & (c.state[s] == "freeze")
             ),
             protocol.QUIET: lambda c, n: every(service, lambda s: ~concerned(c, n, s) | rests(c, n, s)),
+            protocol.NOTHING_GUARDED: lambda c, n: every(service, lambda s: unguarded(c, n, s)),
             protocol.SETTLED: lambda c, n: every(
                 service, lambda s: ~(c.at[s] == n) | rests(c, n, s) | c.state[s].isin(*LEAVING)
             ),
