@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -11,8 +10,11 @@ from pathlib import Path
 
 from hacore.protocol.table import Table
 from hacore.protocol.tables import TABLES, declared
+from model_check import liveness
 from model_check.checks.explored import explored, stories_of
+from model_check.checks.live import LACKS, MORE_LACKS, live, must_reset, must_stall
 from model_check.checks.proved import proved
+from model_check.checks.sometimes import sometimes
 from model_check.checks.specified import configurations, conforms, specified
 from model_check.explore import explore
 from model_check.ground import Ground
@@ -48,6 +50,7 @@ def checks(level: Level, tables: Tables, say: Callable[[str], None] = lambda _: 
     known = tables()
     yield linted(known)
     yield from _explored(level, known, say)
+    yield from _live(level, tables, say)
     say("proving")
     yield proved(tables if tables.path else None, lambda _, number: say(f"proving: {number:,} obligations"))
     for slice_ in SMALL if level is not Level.QUICK else SMALL[-1:]:
@@ -63,8 +66,8 @@ def checks(level: Level, tables: Tables, say: Callable[[str], None] = lambda _: 
 
 
 def _explored(level: Level, tables: Mapping[str, Table], say: Callable[[str], None]) -> Iterator[Check]:
-    fired: Counter[str] = Counter()
-    for slice_ in {Level.QUICK: QUICK, Level.DEFAULT: DEFAULT, Level.LONG: LONG}[level]:
+    slices, done = {Level.QUICK: QUICK, Level.DEFAULT: DEFAULT, Level.LONG: LONG}[level], list[Check]()
+    for slice_ in slices:
         check = explored(
             slice_,
             tables,
@@ -73,8 +76,20 @@ def _explored(level: Level, tables: Mapping[str, Table], say: Callable[[str], No
                 f"{now.queue:,} waiting"
             ),
         )
-        fired.update(check.fired)
+        done.append(check)
         yield check
+    yield sometimes(slices, done, tables)
+
+
+def _live(level: Level, tables: Tables, say: Callable[[str], None]) -> Iterator[Check]:
+    for prop in liveness.QUICK if level is Level.QUICK else liveness.DEFAULT:
+        say(f"searching for runs without end: {prop.name}")
+        yield live(prop, tables())
+    if level is not Level.QUICK and not tables.path:
+        for lack in (*LACKS, *MORE_LACKS) if level is Level.LONG else LACKS:
+            say(f"must fail: {lack.name}")
+            yield must_stall(lack)
+        yield must_reset()
 
 
 def linted(tables: Mapping[str, Table]) -> Check:

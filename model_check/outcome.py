@@ -59,6 +59,8 @@ class Check:
     stories: tuple[Story, ...] = ()
     fired: dict[str, int] = field(default_factory=dict)
     """How often each row fired, by id, where that was counted."""
+    seen: dict[str, bool] = field(default_factory=dict)
+    """Which of the things that must be possible happened, of those that the slice promises."""
 
 
 def worst(checks: Iterable[Check]) -> Verdict:

@@ -163,6 +163,10 @@ class Lrm(Daemon):
     def _quiet(self) -> bool:
         return self.duty.quiet()
 
+    @sees(protocol.NOTHING_GUARDED)
+    def _nothing_guarded(self) -> bool:
+        return self.duty.nothing_guarded() and not self._workers() and not self._results_new()
+
     @sees(MAINTENANCE_ASKED)
     def _maintenance_asked(self) -> bool:
         return self.node in self.duty.status.maintenance

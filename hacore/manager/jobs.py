@@ -60,6 +60,9 @@ class Duty:
     def quiet(self) -> bool:
         return all(self._rests(record) for _, record in self.records())
 
+    def nothing_guarded(self) -> bool:
+        return all(self._rests(record) or self._untouched(record) for _, record in self.records())
+
     def settled(self) -> bool:
         return all(self._rests(record) or record.state in _LEAVING for _, record in self.here())
 
@@ -67,6 +70,10 @@ class Duty:
         """Whether nothing of it has to be guarded; a freeze counts if it answers this LRM's last request."""
         answered = record.state != "freeze" or record.generation == self.own.generation
         return record.state in RESTING_STATES and answered
+
+    def _untouched(self, record: Record) -> bool:
+        """Whether it is new, and no LRM has answered for it: then no master takes it on."""
+        return record.state == "new" and record.uid not in self.own.results
 
     def policy_freezes(self, asked: Collection[str]) -> bool:
         """Whether the shutdown policy freezes services for what is asked (``reboot`` or ``shutdown``)."""

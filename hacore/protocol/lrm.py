@@ -49,6 +49,9 @@ QUIET = Fact(
     "Every record whose node or target is this node is stopped, waits in request_start, or is frozen with the "
     "generation that this LRM has published.",
 )
+NOTHING_GUARDED = Fact(
+    "NOTHING_GUARDED", Checker.READ, "No worker, all told, and every record here as for QUIET, or new and unanswered."
+)
 DISARM_ASKED = Fact("DISARM_ASKED", Checker.READ, "The manager status holds a disarm request.")
 POLICY_FREEZE = Fact("POLICY_FREEZE", Checker.READ, "The shutdown policy freezes services for the shutdown asked for.")
 POLICY_MIGRATE = Fact("POLICY_MIGRATE", Checker.READ, "The shutdown policy moves services away before a shutdown.")
@@ -206,9 +209,9 @@ WAIT = (
     Row(
         "lrm.wait.left",
         "wait_for_agent_lock",
-        DISARM_ASKED & QUIET & LOCK_LEFT,
+        DISARM_ASKED & NOTHING_GUARDED & LOCK_LEFT,
         "wait.freeing",
-        why="its release went astray; what runs here is frozen, so nothing follows from a free lock",
+        why="its release went astray, or it was reset; what runs here is frozen or untouched, so nothing follows",
     ),
     Row("lrm.wait.disarmed", "wait_for_agent_lock", DISARM_ASKED, "wait.resting"),
     Row("lrm.wait.fenced", "wait_for_agent_lock", FENCE_REQUESTED, "wait.resting", why="not before the fence is done"),

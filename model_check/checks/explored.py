@@ -8,15 +8,16 @@ from collections.abc import Callable, Iterable, Mapping
 
 from hacore.protocol.table import Table
 from model_check.explore import Exploration, Progress, explore, story
+from model_check.explore import Step as Happened
 from model_check.ground import Ground
 from model_check.lang import Model
 from model_check.outcome import Check, Step, Story, Verdict
-from model_check.properties import SAFETY, add_safety
+from model_check.properties import NO_NEEDLESS_RESET, SAFETY, SOMETIMES, add_safety
 from model_check.world import world
 from model_check.world.fields import Dimensions
 from model_check.world.slices import Slice
 
-SENTENCES = {prop.name: prop.sentence for prop in SAFETY}
+SENTENCES = {prop.name: prop.sentence for prop in (*SAFETY, NO_NEEDLESS_RESET)}
 DEADLOCK = "NoDeadlock"
 NO_DEADLOCK = "Something can always happen."
 Watch = Callable[[Progress], None]
@@ -33,7 +34,9 @@ def explored(slice_: Slice, tables: Mapping[str, Table], watch: Watch | None = N
     """Every state of a slice. Broken promises come with their shortest run."""
     begin = time.perf_counter()
     ground = Ground(model_of(slice_, tables))
-    found = explore(ground, deadlock=True, progress=watch, limit=limit)
+    c, dims = ground.model.state(), Dimensions.of(slice_)
+    truths = {name: ground.expression(SOMETIMES[name].formula(c, dims)) for name in slice_.shows}
+    found = explore(ground, deadlock=True, progress=watch, limit=limit, sometimes=truths)
     fired = fired_rows(ground, found)
     stories = tuple(stories_of(ground, found))
     unfinished = "" if found.complete or stories else f"stopped at {found.distinct:,} states"
@@ -53,6 +56,7 @@ def explored(slice_: Slice, tables: Mapping[str, Table], watch: Watch | None = N
         problem="; ".join(f"{told.property} does not hold" for told in stories) or unfinished,
         stories=stories,
         fired=fired,
+        seen=dict(found.seen),
     )
 
 
@@ -86,6 +90,11 @@ def stories_of(ground: Ground, found: Exploration) -> Iterable[Story]:
 
 
 def steps_to(ground: Ground, found: Exploration, state: tuple[int, ...]) -> tuple[Step, ...]:
+    return told(story(ground, found, state))
+
+
+def told(steps: Iterable[Happened]) -> tuple[Step, ...]:
+    """The explorer's steps, as reports show them."""
     return tuple(
         Step(
             step.number,
@@ -93,5 +102,5 @@ def steps_to(ground: Ground, found: Exploration, state: tuple[int, ...]) -> tupl
             step.instance.action.row,
             {name: (str(old), str(new)) for name, (old, new) in step.changes.items()},
         )
-        for step in story(ground, found, state)
+        for step in steps
     )

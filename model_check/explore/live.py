@@ -11,7 +11,7 @@ there forbids only the states in which it could; what is left without them is as
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -60,15 +60,16 @@ def leads_to(
     goal: Expr,
     fairness: Sequence[Fairness] = (),
     *,
-    start: Iterable[Sequence[int]] | None = None,
+    exploration: Exploration | None = None,
     engine: str = "auto",
     threads: int = 2,
 ) -> Lasso | None:
     """None if every fair run that comes to ``given`` comes to ``goal``, then or later; otherwise a run that does not.
 
-    Both are ground truths: see :meth:`Ground.expression`. ``start``, ``engine``, ``threads``: see :func:`explore`.
+    Both are ground truths: see :meth:`Ground.expression`. ``exploration``: one made before, of all states, and with
+    its levels. ``engine``, ``threads``: see :func:`explore`.
     """
-    exploration = explore(ground, start=start, engine=engine, threads=threads, invariants=())
+    exploration = exploration or explore(ground, engine=engine, threads=threads, invariants=())
     states = np.concatenate(exploration.levels)
     depth = np.repeat(np.arange(exploration.depth, dtype=np.int32), [len(level) for level in exploration.levels])
     waiting = np.flatnonzero(~_truths(ground, goal, states))

@@ -20,6 +20,7 @@ from model_check.world.lrm import LrmReader
 from model_check.world.records import Records
 from model_check.world.rows import add_rows
 from model_check.world.slices import Slice
+from model_check.world.spells import Spells
 
 READ = ("lrm", "crm", "service", "node", "disarm", "worker")
 """The tables that the model is made from."""
@@ -28,14 +29,15 @@ READ = ("lrm", "crm", "service", "node", "disarm", "worker")
 def world(slice_: Slice, tables: Mapping[str, Table] = TABLES) -> Model:
     """The model of one slice, over the given tables."""
     dims = Dimensions.of(slice_)
-    model = Model(slice_.name, fields(dims, slice_, tables))
+    spells = Spells(dims, slice_, frozenset(row.id for row in tables["service"].rows if row.target == "fence"))
+    model = Model(slice_.name, [*fields(dims, slice_, tables), *spells.fields()])
     model.premises.append(Premise((dims.lock,), (dims.watchdog, dims.reset)))
-    records = Records(dims, slice_, tables)
+    records = Records(dims, slice_, spells, tables)
     for reader in (
-        LrmReader(dims, slice_).reader(),
+        LrmReader(dims, slice_, spells).reader(),
         worker.reader(dims, slice_),
-        CrmReader(dims, slice_, records).reader(),
+        CrmReader(dims, slice_, spells, records).reader(),
     ):
         add_rows(model, reader, tables[reader.table])
-    Environment(model, dims, slice_).add_all()
+    Environment(model, dims, slice_, spells).add_all()
     return model

@@ -13,18 +13,19 @@ from hacore.protocol.vocabulary import GRANTED, RESTART_ASKED, SHUTDOWN_ASKED
 from model_check.lang import FALSE, OFF, TRUE, Context, Domain, Expr, passed
 from model_check.world.fields import Dimensions
 from model_check.world.records import Records
-from model_check.world.rows import UNKNOWN, Choice, Effect, Outcome, Reader
+from model_check.world.rows import UNKNOWN, Choice, Effect, Outcome, Reader, Way
 from model_check.world.slices import Slice
+from model_check.world.spells import Spells
 
 
 class CrmReader:
     """Builds the :class:`Reader` of one world's CRMs."""
 
-    def __init__(self, dims: Dimensions, slice_: Slice, records: Records) -> None:
-        self.dims, self.slice, self.records = dims, slice_, records
+    def __init__(self, dims: Dimensions, slice_: Slice, spells: Spells, records: Records) -> None:
+        self.dims, self.slice, self.spells, self.records = dims, slice_, spells, records
 
     def reader(self) -> Reader:
-        refused = Outcome(" (refused)", _refuse)
+        refused = Outcome(" (refused)", _refuse, Way.REFUSED)
         return Reader(
             table="crm",
             pc="crm",
@@ -34,7 +35,7 @@ class CrmReader:
                 protocol.RETIRE_DUE: lambda c, m: UNKNOWN if self.slice.has("retire") else FALSE,
                 protocol.CHANGES: lambda c, m: UNKNOWN,
                 protocol.FENCE_DUE: lambda c, m: UNKNOWN,
-                protocol.LOCK_EXPIRED: lambda c, m: UNKNOWN,
+                protocol.LOCK_EXPIRED: self.spells.lock_expired,
                 GRANTED: lambda c, m: c.granted[m],
                 RESTART_ASKED: lambda c, m: FALSE,
                 SHUTDOWN_ASKED: lambda c, m: FALSE,
@@ -45,11 +46,11 @@ class CrmReader:
                 protocol.FORGET: _forget_plan,
             },
             effects={
-                protocol.TAKE_MANAGER_LOCK: [Outcome("", self._take, granted=True), refused],
-                protocol.RENEW_MANAGER_LOCK: [Outcome("", _grant, granted=True), refused],
-                protocol.RELEASE_MANAGER_LOCK: [Outcome("", self._release, granted=True), refused],
-                protocol.WRITE_CHANGES: [*self._writings(), Outcome(" (refused)", _unwritten)],
-                protocol.TAKE_AGENT_LOCK: [*self._takings(), Outcome(" (refused)", _untaken)],
+                protocol.TAKE_MANAGER_LOCK: [Outcome("", self._take), refused],
+                protocol.RENEW_MANAGER_LOCK: [Outcome("", _grant), refused],
+                protocol.RELEASE_MANAGER_LOCK: [Outcome("", self._release), refused],
+                protocol.WRITE_CHANGES: [*self._writings(), Outcome(" (refused)", _unwritten, Way.REFUSED)],
+                protocol.TAKE_AGENT_LOCK: [*self._takings(), Outcome(" (refused)", _untaken, Way.REFUSED)],
             },
             store={
                 protocol.MANAGER_LOCK_SEEN: lambda c, m: TRUE,
@@ -58,6 +59,7 @@ class CrmReader:
                 protocol.MARK_WRITTEN: lambda c, m: c.basis[m],
                 protocol.AGENT_LOCK_SEEN: lambda c, m: c.lock_seen[m],
             },
+            blind=self.spells.masters,
             forget={GRANTED: _forget_grant},
         )
 
@@ -94,9 +96,9 @@ class CrmReader:
                 self._status_written(c, m)
                 _refuse(c, m)
 
-            yield Outcome(f" {name}", answered, granted=True)
+            yield Outcome(f" {name}", answered)
             if self.slice.has("unanswered"):
-                yield Outcome(f" {name} (unanswered)", unanswered, granted=True)
+                yield Outcome(f" {name} (unanswered)", unanswered, Way.UNANSWERED)
 
     def _status_written(self, c: Context, m: Expr) -> None:
         """Whoever has read the manager status before has read it in vain."""
@@ -120,9 +122,9 @@ class CrmReader:
             taken(c, m)
             _grant(c, m)
 
-        yield Outcome("", answered, granted=True)
+        yield Outcome("", answered)
         if self.slice.has("unanswered"):
-            yield Outcome(" (unanswered)", taken, granted=True)
+            yield Outcome(" (unanswered)", taken, Way.UNANSWERED)
 
 
 def _grant(c: Context, m: Expr) -> None:

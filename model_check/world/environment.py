@@ -10,13 +10,14 @@ from model_check.lang import OFF, TRUE, Context, Expr, Model, ahead, every, ite,
 from model_check.world.fields import RELEASES, Dimensions, faulty
 from model_check.world.lrm import relied_upon
 from model_check.world.slices import Slice
+from model_check.world.spells import Spells
 
 
 class Environment:
     """Adds to a model what a slice lets happen."""
 
-    def __init__(self, model: Model, dims: Dimensions, slice_: Slice) -> None:
-        self.model, self.dims, self.slice = model, dims, slice_
+    def __init__(self, model: Model, dims: Dimensions, slice_: Slice, spells: Spells) -> None:
+        self.model, self.dims, self.slice, self.spells = model, dims, slice_, spells
 
     def add_all(self) -> None:
         self.time()
@@ -25,10 +26,12 @@ class Environment:
         self.services()
         self.operators()
         self.messages()
+        self.spells.add(self.model)
 
     def time(self) -> None:
         def lapse(c: Context) -> None:
             c.when(every(self.dims.node, lambda n: ~c.armed[n] | outlasts(c.dog[n])))
+            self.spells.time_passes(c)
 
         def reset(c: Context, n: Expr) -> None:
             c.when(c.armed[n], ~ahead(c.dog[n], self.dims.reset))
@@ -40,7 +43,7 @@ class Environment:
 
     def power(self) -> None:
         def crashes(c: Context, n: Expr) -> None:
-            c.when(faulty(self.dims, self.slice, n))
+            c.when(self.spells.troubled(c, n))
             self.die(c, n)
 
         if self.slice.has("crash"):
@@ -78,7 +81,7 @@ class Environment:
         node, manager = {"n": self.dims.node}, {"m": self.dims.manager}
 
         def lrm_dies(c: Context, n: Expr) -> None:
-            c.when(~(c.lrm[n] == "exited"), faulty(self.dims, self.slice, n))
+            c.when(~(c.lrm[n] == "exited"), self.spells.troubled(c, n))
             self._forget(c, n)
             c.doomed[n] = c.armed[n]
             c.outcome[n, :] = "none"
@@ -91,6 +94,7 @@ class Environment:
             c.want[n] = "run"
 
         def manager_dies(c: Context, m: Expr) -> None:
+            c.when(self.spells.anywhere(c))
             c.crm[m] = "wait_for_quorum"
             c.granted[m] = False
             c.token[m] = False

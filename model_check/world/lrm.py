@@ -8,9 +8,10 @@ from hacore.protocol import lrm as protocol
 from hacore.protocol.table import Action, Fact
 from hacore.protocol.vocabulary import GRANTED, MAINTENANCE_ASKED, RESTART_ASKED, SHUTDOWN_ASKED
 from model_check.lang import FALSE, OFF, TRUE, Context, Domain, Expr, after, ahead, any_of, every, ite, later, some
-from model_check.world.fields import RELEASES, Dimensions, faulty
-from model_check.world.rows import UNKNOWN, Choice, Effect, Outcome, Reader, Truth, possibly
+from model_check.world.fields import RELEASES, Dimensions
+from model_check.world.rows import UNKNOWN, Choice, Effect, Outcome, Reader, Truth, Way, possibly
 from model_check.world.slices import Slice
+from model_check.world.spells import Spells
 
 RESTING = ("stopped", "freeze", "request_start")
 LEAVING = ("error", "migrate", "relocate", "request_start_balance", "fence", "recovery")
@@ -51,11 +52,18 @@ def rests(c: Context, n: Expr, s: Expr) -> Expr:
     return c.state[s].isin("stopped", "request_start") | ((c.state[s] == "freeze") & (c.ack[s] == c.gen[n]))
 
 
+def unguarded(c: Context, n: Expr, s: Expr) -> Expr:
+    """Nothing of it has to be guarded here, now or later: so it is too if it is new, and no LRM has answered for it."""
+    untouched = (c.state[s] == "new") & (c.answer[s] == "none")
+    done = (c.worker[n, s] == "none") & (c.outcome[n, s] == "none")
+    return done & (~concerned(c, n, s) | rests(c, n, s) | untouched)
+
+
 class LrmReader:
     """Builds the :class:`Reader` of one world's LRMs."""
 
-    def __init__(self, dims: Dimensions, slice_: Slice) -> None:
-        self.dims, self.slice = dims, slice_
+    def __init__(self, dims: Dimensions, slice_: Slice, spells: Spells) -> None:
+        self.dims, self.slice, self.spells = dims, slice_, spells
 
     def reader(self) -> Reader:
         return Reader(
@@ -71,7 +79,8 @@ class LrmReader:
                 protocol.NO_FENCE_MARK: lambda c, n: ~self.marked(c, n),
                 protocol.STATUS_MINE: lambda c, n: TRUE,
             },
-            blind=lambda c, n: (TRUE, faulty(self.dims, self.slice, n)),
+            blind=lambda c, n: (self.spells.answered(c, n), self.spells.troubled(c, n)),
+            round_over=self.spells.round_over,
             forget={GRANTED: _forget_call, protocol.ACCEPTED: _forget_acceptance},
         )
 
@@ -94,6 +103,7 @@ class LrmReader:
                 service, lambda s: concerned(c, n, s) & (c.state[s] == "freeze")
             ),
             protocol.QUIET: lambda c, n: every(service, lambda s: ~concerned(c, n, s) | rests(c, n, s)),
+            protocol.NOTHING_GUARDED: lambda c, n: every(service, lambda s: unguarded(c, n, s)),
             protocol.SETTLED: lambda c, n: every(
                 service, lambda s: ~(c.at[s] == n) | rests(c, n, s) | c.state[s].isin(*LEAVING)
             ),
@@ -184,29 +194,22 @@ class LrmReader:
     # ---------------------------------------------------------------------------------------------------- effects
 
     def effects(self) -> Mapping[Action, Sequence[Outcome]]:
-
-        def not_done(c: Context, n: Expr) -> None:
-            c.when(faulty(self.dims, self.slice, n) | ~(c.lock[n].isin("free", "lrm") & ~self.marked(c, n)))
-            _refuse(c, n)
-
-        refused = [Outcome(" (refused)", not_done)]
-        taken = self._answered(self._take) if self.slice.has("unanswered") else [Outcome("", self._take_granted, True)]
-        renewed = taken
+        asked = [*self._asked(), Outcome(" (refused)", _refuse, Way.REFUSED)]
         return {
             protocol.OPEN_WATCHDOG: [Outcome("", self._open), Outcome(" (refused)", self._open_refused)],
             protocol.KEEP_ALIVE: [Outcome("", self._keep), Outcome(" (refused)", self._keep_refused)],
             protocol.CLOSE_WATCHDOG: [Outcome("", self._close), Outcome(" (too late)", self._close_late)],
-            protocol.TAKE_LOCK: [*taken, *refused],
-            protocol.RENEW_LOCK: [*renewed, *refused],
+            protocol.TAKE_LOCK: asked,
+            protocol.RENEW_LOCK: asked,
             protocol.RELEASE_LOCK: [
-                Outcome("", self.release, granted=True),
-                Outcome(" (lost)", lambda c, n: c.when(faulty(self.dims, self.slice, n))),
-                *([Outcome(" (late)", self._release_late, later=True)] if self.slice.has("late") else []),
+                Outcome("", self.release),
+                Outcome(" (lost)", lambda c, n: None, Way.REFUSED),
+                *([Outcome(" (late)", self._release_late, Way.LATE)] if self.slice.has("late") else []),
             ],
             protocol.PUBLISH: [
                 *self._published(),
-                Outcome(" (refused)", self._publish_lost),
-                *([Outcome(" (late)", self._publish_late, later=True)] if self.slice.has("late") else []),
+                Outcome(" (refused)", self._publish_refused, Way.REFUSED),
+                *([Outcome(" (late)", self._publish_late, Way.LATE)] if self.slice.has("late") else []),
             ],
             protocol.SPAWN_WORKER: [Outcome("", self._spawn)],
         }
@@ -230,6 +233,7 @@ class LrmReader:
         c.dog[n] = later(c.sent[n], self.dims.reset)
         c.accepted[n] = True
         c.sent[n] = OFF
+        self.spells.deadline_moved(c, n)
 
     def _keep_refused(self, c: Context, n: Expr) -> None:
         c.when(~(self._movable(c, n) & ahead(c.sent[n])) if not self.slice.has("refuse") else TRUE)
@@ -254,15 +258,17 @@ class LrmReader:
         _grant(c, n)
         c.mine[n] = True
         c.sent[n] = after(self.dims.watchdog)
+        self.spells.renewal_granted(c, n)
 
-    def _answered(self, effect: Effect) -> list[Outcome]:
+    def _asked(self) -> Iterator[Outcome]:
         def unanswered(c: Context, n: Expr) -> None:
-            c.when(faulty(self.dims, self.slice, n))
-            effect(c, n)
+            self._take(c, n)
             _refuse(c, n)
             c.mine[n] = False
 
-        return [Outcome("", self._take_granted, granted=True), Outcome(" (unanswered)", unanswered, granted=True)]
+        yield Outcome("", self._take_granted)
+        if self.slice.has("unanswered"):
+            yield Outcome(" (unanswered)", unanswered, Way.UNANSWERED)
 
     def release(self, c: Context, n: Expr) -> None:
         c.lock[n] = "free"
@@ -288,14 +294,13 @@ class LrmReader:
             _grant(c, n)
 
         def unanswered(c: Context, n: Expr) -> None:
-            c.when(faulty(self.dims, self.slice, n))
             self._publish(c, n)
             c.told[n] = False
             _refuse(c, n)
 
-        yield Outcome("", answered, granted=True)
+        yield Outcome("", answered)
         if self.slice.has("unanswered"):
-            yield Outcome(" (unanswered)", unanswered, granted=True)
+            yield Outcome(" (unanswered)", unanswered, Way.UNANSWERED)
 
     def _publish(self, c: Context, n: Expr) -> None:
         asks = c.say[n].isin(*RELEASES)
@@ -305,10 +310,6 @@ class LrmReader:
         c.answer[:] = lambda s: ite((c.at[s] == n) & (c.outcome[n, s] != "none"), c.outcome[n, s], c.answer[s])
         c.say[n] = "same"
         c.late_valid[n] = c.late_valid[n] & (c.late[n] == "release")
-
-    def _publish_lost(self, c: Context, n: Expr) -> None:
-        c.when(faulty(self.dims, self.slice, n))
-        self._publish_refused(c, n)
 
     def _publish_refused(self, c: Context, n: Expr) -> None:
         c.say[n] = "same"

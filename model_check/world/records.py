@@ -14,9 +14,10 @@ from hacore.protocol import disarm, node, service
 from hacore.protocol.table import Action, Fact, Row, Table
 from hacore.protocol.vocabulary import FENCED, MAINTENANCE_ASKED
 from model_check.lang import FALSE, TRUE, Context, Domain, Expr, every, ite, some
-from model_check.world.fields import OUTCOMES, RELEASES, Dimensions, faulty, in_fence
-from model_check.world.rows import UNKNOWN, Effect, Maybe, Reader, Truth, at, conditions, possibly
+from model_check.world.fields import OUTCOMES, RELEASES, Dimensions, in_fence
+from model_check.world.rows import UNKNOWN, Effect, Reader, Truth, at, conditions
 from model_check.world.slices import Slice
+from model_check.world.spells import Spells
 
 PLACED = (service.SET_TARGET, service.TAKE_COMMAND, service.STEAL, service.FOLLOW)
 """Actions for which placement, or a command to move, names a node."""
@@ -25,8 +26,8 @@ PLACED = (service.SET_TARGET, service.TAKE_COMMAND, service.STEAL, service.FOLLO
 class Records:
     """Plans and writes of one world's masters."""
 
-    def __init__(self, dims: Dimensions, slice_: Slice, tables: Mapping[str, Table]) -> None:
-        self.dims, self.slice, self.tables = dims, slice_, tables
+    def __init__(self, dims: Dimensions, slice_: Slice, spells: Spells, tables: Mapping[str, Table]) -> None:
+        self.dims, self.slice, self.spells, self.tables = dims, slice_, spells, tables
         self.readers = {
             "service": Reader("service", "state", {"s": dims.service}, self._service_facts(), blind=_has_read),
             "node": Reader("node", "node_state", {"n": dims.node}, self._node_facts(), blind=_has_read),
@@ -37,13 +38,6 @@ class Records:
 
     def _if(self, happening: str, truth: Truth = UNKNOWN) -> Callable[..., Truth]:
         return lambda *_, **__: truth if self.slice.has(happening) else FALSE
-
-    def _lost(self, n: Expr) -> Truth:
-        """A master takes any node for lost, rightly or not, where anything may go wrong."""
-        return possibly(faulty(self.dims, self.slice, n)) if self.slice.has("suspect") else FALSE
-
-    def _online(self, n: Expr) -> Truth:
-        return Maybe(TRUE, ~Maybe.of(self._lost(n)).may)
 
     def _service_facts(self) -> dict[Fact, Callable[..., Truth]]:
         def answered(*outcomes: str) -> Callable[..., Truth]:
@@ -64,8 +58,8 @@ class Records:
             service.WENT_DOWN: answered("down"),
             service.ANSWERED: answered(*OUTCOMES),
             service.NOTED: lambda c, s: UNKNOWN,
-            service.NODE_ONLINE: lambda c, s: self._online(c.at[s]),
-            service.NODE_LOST: lambda c, s: self._lost(c.at[s]),
+            service.NODE_ONLINE: lambda c, s: self.spells.online(c, c.at[s]),
+            service.NODE_LOST: lambda c, s: self.spells.lost(c, c.at[s]),
             service.IN_MAINTENANCE: lambda c, s: c.node_state[c.at[s]] == "maintenance",
             service.LRM_RESTARTS: lambda c, s: mode(c, s, "restart"),
             service.LRM_ACTIVE: lambda c, s: mode(c, s, "active"),
@@ -86,7 +80,7 @@ class Records:
 
     def _node_facts(self) -> dict[Fact, Callable[..., Truth]]:
         return {
-            node.ONLINE: lambda c, n: self._online(n),
+            node.ONLINE: self.spells.online,
             node.MEMBER: lambda c, n: TRUE,
             node.GONE_LONG: lambda c, n: FALSE,
             node.LRM_MAINTENANCE: lambda c, n: c.mode[n] == "maintenance",

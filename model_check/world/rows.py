@@ -13,12 +13,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import Enum, auto
 from functools import partial
 from typing import TypeAlias
 
 from hacore.protocol.table import ALWAYS, Action, And, Checker, Fact, Guard, Not, Or, Row, Site, Table
 from hacore.protocol.vocabulary import QUORATE
-from model_check.lang import FALSE, TRUE, Context, Domain, Expr, Model, symbols
+from model_check.lang import FALSE, TRUE, Context, Domain, Expr, Model, all_of, symbols
 
 
 @dataclass(frozen=True)
@@ -47,15 +48,26 @@ MOST_CASES = 256
 """Beyond so many combinations of guesses, guesses about one fact are allowed to contradict each other."""
 
 
+class Way(Enum):
+    """How a call goes. The first three say of a call to the store when it may go so."""
+
+    DONE = auto()
+    """It is answered, and what the row is given holds at that moment."""
+    UNANSWERED = auto()
+    """The same, but the answer is lost: only where calls may fail."""
+    REFUSED = auto()
+    """What the row is given does not hold, or calls may fail."""
+    LATE = auto()
+    """The request is still on its way; the effect is told whether the store will check what the row is given."""
+
+
 @dataclass(frozen=True)
 class Outcome:
-    """One way in which an action may go. ``granted``: only if what the row is given holds at that moment. ``later``:
-    the request is still on its way, and the effect is told whether the store will check what the row is given."""
+    """One way in which an action may go."""
 
     name: str
     effect: Effect
-    granted: bool = False
-    later: bool = False
+    way: Way = Way.DONE
 
 
 @dataclass(frozen=True)
@@ -80,11 +92,13 @@ class Reader:
     store: Mapping[Fact, Callable[..., Expr]] = field(default_factory=dict)
     """What the store finds true at the moment of an effect."""
     blind: Callable[..., tuple[Expr, Expr]] = lambda *_, **__: (TRUE, TRUE)
-    """Where a read may be answered, and where it may fail."""
+    """Where a call to the store may be answered, and where it may fail."""
     forget: Mapping[Fact, Effect] = field(default_factory=dict)
     """What becomes of an answer when a state has looked at it."""
     settle: Callable[..., str] = lambda _, target, **__: target
     """What else happens when a state is entered (a worker that ends, say), and where the daemon then is."""
+    round_over: Effect = lambda *_, **__: None
+    """What else happens when a row ends a round."""
 
 
 def meanings(guard: Guard, values: Mapping[Fact, Maybe]) -> Maybe:
@@ -175,34 +189,49 @@ def add_rows(model: Model, reader: Reader, table: Table) -> None:
 
 def _add_row(model: Model, reader: Reader, table: Table, row: Row, fires: Expr) -> None:
     _, along = chased(reader, table, row.target)
-    for name, extra, guarded, perform in _ways(reader, row, model.state()):
+    ends = row.ends_round or any(table.by_id[passed].ends_round for passed in along)
+    for name, extra, way, perform in _ways(reader, row, model.state()):
 
-        def body(c: Context, guarded: bool = guarded, perform: Effect = perform, **given: Expr) -> None:
+        def body(c: Context, way: Way | None = way, perform: Effect = perform, **given: Expr) -> None:
             over = {key: given[key] for key in reader.over}
-            c.when(at(c, reader, over) == row.state, fires)
-            if guarded:
-                c.when(*(reader.store[fact](c, **over) for fact in row.given))
+            c.when(at(c, reader, over) == row.state, fires, *_permitted(reader, row, way, c, over))
             perform(c, **given)
             _enter(c, reader, table, row, over)
+            if ends:
+                reader.round_over(c, **over)
 
         model.add(name, body, {**reader.over, **extra}, row=row.id, tags=along)
 
 
-def _ways(reader: Reader, row: Row, c: Context) -> Iterator[tuple[str, Mapping[str, Domain], bool, Effect]]:
-    """The ways in which a row may go: its name, further parameters, whether it is checked, what it does."""
+def _permitted(reader: Reader, row: Row, way: Way | None, c: Context, over: Mapping[str, Expr]) -> Iterator[Expr]:
+    """When a call to the store may go this way."""
+    answered, fails = reader.blind(c, **over)
+    given = [reader.store[fact](c, **over) for fact in row.given] if way is not None else []
+    match way:
+        case Way.DONE:
+            yield from (answered, *given)
+        case Way.UNANSWERED:
+            yield from (fails, *given)
+        case Way.REFUSED:
+            yield fails | ~all_of(given)
+
+
+def _ways(reader: Reader, row: Row, c: Context) -> Iterator[tuple[str, Mapping[str, Domain], Way | None, Effect]]:
+    """The ways in which a row may go: its name, further parameters, how the call to the store goes if there is one,
+    what it does."""
     choice = next((it for a in row.do if isinstance(it := reader.local.get(a), Choice)), None)
     notes = [it for a in row.do if (it := reader.local.get(a)) is not None and not isinstance(it, Choice)]
     effect = row.effect
     if effect is not None and effect in reader.effects:
         for outcome in reader.effects[effect]:
-            checked = outcome.granted and effect.site is Site.STORE
-            perform = partial(outcome.effect, checked=bool(row.given)) if outcome.later else outcome.effect
-            yield row.id + outcome.name, {}, checked, _together(*notes, perform)
+            way = outcome.way if effect.site is Site.STORE else None
+            perform = partial(outcome.effect, checked=bool(row.given)) if way is Way.LATE else outcome.effect
+            yield row.id + outcome.name, {}, way, _together(*notes, perform)
     elif choice is not None:
         for name, extra, perform in choice.alternatives(c):
-            yield f"{row.id} {name}".strip(), extra, False, _together(*notes, perform)
+            yield f"{row.id} {name}".strip(), extra, None, _together(*notes, perform)
     else:
-        yield row.id, {}, False, _together(*notes)
+        yield row.id, {}, None, _together(*notes)
 
 
 def _together(*effects: Effect) -> Effect:

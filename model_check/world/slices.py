@@ -53,6 +53,12 @@ class Slice:
     reset: int = 1
     lock: int = 2
     policy: str = "conditional"
+    spells: bool = False
+    """What goes wrong on a node does so while it is cut off: see :mod:`model_check.world.spells`."""
+    shows: tuple[str, ...] = ()
+    """What comes about in it, by name: :data:`model_check.properties.SOMETIMES`."""
+    adds: tuple[str, ...] = ()
+    """Rows that fire in it, and in no slice of a quicker level."""
     serving: bool = False
     """Begins with every service started and running on node 0, guarded, instead of just configured."""
 
@@ -76,6 +82,7 @@ QUICK = (
         "asked by operators; every other call is answered.",
         "crash lapse suspect",
         faulty=1,
+        shows=("recovery",),
     ),
     _slice(
         "update",
@@ -84,6 +91,7 @@ QUICK = (
         "lapse suspect restart",
         faulty=1,
         generations=1,
+        shows=("update", "thaw"),
     ),
     _slice(
         "disarm",
@@ -91,18 +99,21 @@ QUICK = (
         "suspect disarm",
         faulty=1,
         generations=1,
+        shows=("disarm", "thaw"),
     ),
     _slice(
         "move",
         "A service is moved, stopped, started; starts and stops fail, and it dies. Nodes and master do not fail.",
         "move stop stop_fails start_fails dies",
         faulty=0,
+        shows=("move",),
     ),
     _slice(
         "maintenance",
         "One node is emptied and comes back. Nodes do not fail.",
         "maintenance move",
         faulty=1,
+        shows=("maintenance",),
     ),
     _slice(
         "masters",
@@ -110,12 +121,25 @@ QUICK = (
         "suspect",
         faulty=1,
         managers=2,
+        shows=("new master",),
     ),
     _slice(
         "new",
         "A service is configured while it already runs; an LRM with nothing to do lets go. One node fails.",
         "idle suspect lapse crash unguarded",
         faulty=1,
+    ),
+    _slice(
+        "steady",
+        "One node, connected but for spells of trouble: NoNeedlessReset. Its LRM is restarted once.",
+        "lapse suspect restart",
+        nodes=1,
+        faulty=1,
+        generations=1,
+        watchdog=3,
+        lock=4,
+        spells=True,
+        shows=("update", "thaw"),
     ),
 )
 DEFAULT = (
@@ -128,9 +152,126 @@ DEFAULT = (
         faulty=1,
         generations=2,
     ),
-    _slice("moves", "As move, without failing services, while the node fails.", "move crash suspect lapse", faulty=1),
-    _slice("emptied", "As maintenance, with suspicion and time-outs.", "maintenance suspect lapse", faulty=1),
-    _slice("shutdown", "A node is shut down, or fails.", "shutdown crash suspect lapse", faulty=1),
+    _slice(
+        "moves",
+        "As move, without failing services, while the node fails.",
+        "move crash suspect lapse",
+        faulty=1,
+        shows=("move",),
+        adds=("service.relocate.lost", "service.request_start_balance.lost"),
+    ),
+    _slice(
+        "emptied",
+        "As maintenance, with suspicion and time-outs.",
+        "maintenance suspect lapse",
+        faulty=1,
+        shows=("maintenance",),
+        adds=(
+            "lrm.maintenance.marked",
+            "lrm.maintenance.too_late",
+            "node.maintenance.fence",
+            "node.maintenance.lost",
+        ),
+    ),
+    _slice(
+        "shutdown",
+        "A node is shut down, or fails.",
+        "shutdown crash suspect lapse",
+        faulty=1,
+        shows=("recovery",),
+        adds=("lrm.active.leave_stopped", "lrm.active.say_shutdown", "lrm.active.stop"),
+    ),
+    _slice(
+        "reboot",
+        "One node is shut down, and its services are frozen until it is back. Nothing fails.",
+        "shutdown",
+        nodes=1,
+        policy="freeze",
+        adds=("lrm.active.leave_both",),
+    ),
+    _slice(
+        "stops",
+        "One node, lost and back, while its service is stopped, started, disabled.",
+        "stop suspect lapse crash",
+        nodes=1,
+        adds=(
+            "service.recovery.disabled",
+            "service.recovery.stop",
+            "service.request_stop.lost",
+            "service.stopped.lost",
+        ),
+    ),
+    _slice(
+        "stops frozen",
+        "One node; the cluster is disarmed while its service is stopped, started, disabled. Nothing fails.",
+        "stop disarm",
+        nodes=1,
+        generations=1,
+        shows=("disarm", "thaw"),
+        adds=(
+            "service.freeze.thaw_stop",
+            "service.request_start.disarm",
+            "service.request_stop.freeze",
+            "service.stopped.disarm",
+        ),
+    ),
+    _slice(
+        "stops emptied",
+        "One node in maintenance, its LRM restarted, while its service is stopped, started, disabled.",
+        "stop restart maintenance",
+        nodes=1,
+        generations=1,
+        adds=("lrm.empty.quit", "service.stopped.freeze"),
+    ),
+    _slice(
+        "idle",
+        "One node whose LRM and master have nothing to do, and let go. Nothing fails.",
+        "idle retire",
+        nodes=1,
+        adds=("crm.master.idle", "crm.master.retire"),
+    ),
+    _slice(
+        "balanced",
+        "A service is placed anew before its start, may run already, is stopped. Nothing fails.",
+        "move unguarded stop",
+        faulty=0,
+        shows=("move",),
+        adds=(
+            "service.request_start_balance.failed",
+            "service.request_start_balance.failed_stop",
+            "worker.begin.ignore",
+        ),
+    ),
+    _slice(
+        "live",
+        "A service moves while it runs, or cannot be moved or stopped. Nodes do not fail.",
+        "move live stop stop_fails",
+        faulty=0,
+        shows=("move",),
+        adds=(
+            "service.migrate.done",
+            "service.migrate.done_stop",
+            "service.migrate.failed",
+            "service.migrate.failed_stop",
+            "service.started.migrate",
+            "service.started.move_live",
+            "service.stopped.migrate",
+            "worker.begin.move",
+            "worker.moving.done",
+            "worker.moving.stuck",
+        ),
+    ),
+    _slice(
+        "steadier",
+        "As steady; the node crashes, its LRM is killed or has nothing to do, answers are lost.",
+        "lapse suspect restart crash lrm_dies unanswered idle",
+        nodes=1,
+        faulty=1,
+        generations=1,
+        watchdog=3,
+        lock=4,
+        spells=True,
+    ),
 )
 LONG = (
     *DEFAULT,
@@ -144,6 +285,24 @@ LONG = (
         "everywhere",
         "As failover, and both nodes fail.",
         "crash lapse suspect",
+    ),
+    _slice(
+        "disarmed early",
+        "The cluster is disarmed while a service is placed. Nothing fails.",
+        "move disarm",
+        faulty=0,
+        generations=1,
+        adds=("service.request_start_balance.disarm",),
+    ),
+    _slice(
+        "steady beside",
+        "As steady, beside a node that is always connected.",
+        "lapse suspect restart",
+        faulty=1,
+        generations=1,
+        watchdog=3,
+        lock=4,
+        spells=True,
     ),
 )
 SMALL = (

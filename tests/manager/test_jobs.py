@@ -53,6 +53,16 @@ def test_only_a_freeze_of_the_same_generation_counts(generation: int, is_quiet: 
     assert duty(*records, own=LrmStatus("restart", 4)).quiet() is is_quiet
 
 
+@pytest.mark.parametrize("state", STATES)
+def test_nothing_is_guarded_where_all_is_quiet_or_new_and_unanswered(state: str) -> None:
+    own = LrmStatus("disarm", 4)
+    record = at("n1", state, generation=4)
+    assert duty(record, own=own).nothing_guarded() is (state in RESTING_STATES or state == "new")
+    answered = LrmStatus("disarm", 4, results={record.uid: "success"})
+    assert duty(record, own=answered).nothing_guarded() is (state in RESTING_STATES)
+    assert duty(at("n2", state), own=own).nothing_guarded() is True
+
+
 @given(st.lists(st.tuples(st.sampled_from(["n1", "n2"]), st.sampled_from(STATES), st.integers(0, 2)), max_size=4))
 def test_quiet_and_active_services_exclude_each_other(records: list[tuple[str, str, int]]) -> None:
     """The LRM's table assumes it."""
