@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -21,7 +21,8 @@ from model_check.imported import load
 from model_check.lint import lint
 from model_check.outcome import Check, Verdict
 from model_check.script import after
-from model_check.world.slices import DEFAULT, LONG, QUICK, SMALL
+from model_check.world import mixed
+from model_check.world.slices import DEFAULT, LONG, QUICK, SMALL, Slice
 
 READ = ("lrm", "crm", "service", "node", "disarm", "worker")
 """The tables that the closed model reads."""
@@ -47,7 +48,7 @@ def checks(level: Level, tables: Tables, say: Callable[[str], None] = lambda _: 
     """Every check of the level. ``say`` is told how far a long one is."""
     known = tables()
     yield linted(known)
-    yield from _explored(level, known, say)
+    yield from _explored({Level.QUICK: QUICK, Level.DEFAULT: DEFAULT, Level.LONG: LONG}[level], known, say)
     say("proving")
     yield proved(tables if tables.path else None, lambda _, number: say(f"proving: {number:,} obligations"))
     for slice_ in SMALL if level is not Level.QUICK else SMALL[-1:]:
@@ -62,9 +63,23 @@ def checks(level: Level, tables: Tables, say: Callable[[str], None] = lambda _: 
             yield specified(config)
 
 
-def _explored(level: Level, tables: Mapping[str, Table], say: Callable[[str], None]) -> Iterator[Check]:
+def upgrades(level: Level, old: Tables, new: Tables, say: Callable[[str], None] = lambda _: None) -> Iterator[Check]:
+    """Every check of the level of a cluster in which some daemons run the old tables and some the new ones."""
+    yield compared(old(), new())
+    slices = {Level.QUICK: mixed.QUICK, Level.DEFAULT: mixed.DEFAULT, Level.LONG: mixed.LONG}[level]
+    yield from _explored(slices, new(), say, old())
+    say("proving")
+    yield proved(new, lambda _, number: say(f"proving: {number:,} obligations"), old)
+
+
+def _explored(
+    slices: Iterable[Slice],
+    tables: Mapping[str, Table],
+    say: Callable[[str], None],
+    old: Mapping[str, Table] | None = None,
+) -> Iterator[Check]:
     fired: Counter[str] = Counter()
-    for slice_ in {Level.QUICK: QUICK, Level.DEFAULT: DEFAULT, Level.LONG: LONG}[level]:
+    for slice_ in slices:
         check = explored(
             slice_,
             tables,
@@ -72,6 +87,7 @@ def _explored(level: Level, tables: Mapping[str, Table], say: Callable[[str], No
                 f"exploring {name}: {now.states:,} states, {now.states_per_s:,.0f} a second, depth {now.depth}, "
                 f"{now.queue:,} waiting"
             ),
+            old=old,
         )
         fired.update(check.fired)
         yield check
@@ -89,6 +105,25 @@ def linted(tables: Mapping[str, Table]) -> Check:
         seconds=time.perf_counter() - begin,
         figures={"rows": sum(len(table.rows) for table in tables.values()), "tables": len(tables)},
         problem="\n".join(map(str, findings)),
+    )
+
+
+def compared(old: Mapping[str, Table], new: Mapping[str, Table]) -> Check:
+    """What the new version changed: the rows of either that the other does not have in that form."""
+    begin = time.perf_counter()
+    before, after = ({row.id: row for name in READ for row in tables[name].rows} for tables in (old, new))
+    return Check(
+        group="upgrade",
+        name="rows",
+        sentence="What differs between the versions: "
+        + (", ".join(sorted(row for row in {**before, **after} if before.get(row) != after.get(row))) or "nothing"),
+        verdict=Verdict.PASSED,
+        seconds=time.perf_counter() - begin,
+        figures={
+            "new rows": sum(row not in before for row in after),
+            "changed rows": sum(row in before and before[row] != after[row] for row in after),
+            "dropped rows": sum(row not in after for row in before),
+        },
     )
 
 

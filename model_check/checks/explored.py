@@ -8,12 +8,14 @@ from collections.abc import Callable, Iterable, Mapping
 
 from hacore.protocol.table import Table
 from model_check.explore import Exploration, Progress, explore, story
+from model_check.explore.result import Step as Taken
 from model_check.ground import Ground
 from model_check.lang import Model
 from model_check.outcome import Check, Step, Story, Verdict
 from model_check.properties import SAFETY, add_safety
 from model_check.world import world
 from model_check.world.fields import Dimensions
+from model_check.world.mixed import acting, mixed
 from model_check.world.slices import Slice
 
 SENTENCES = {prop.name: prop.sentence for prop in SAFETY}
@@ -22,23 +24,29 @@ NO_DEADLOCK = "Something can always happen."
 Watch = Callable[[Progress], None]
 
 
-def model_of(slice_: Slice, tables: Mapping[str, Table]) -> Model:
-    """A slice's world with the safety properties as its invariants."""
-    model = world(slice_, tables)
+def model_of(slice_: Slice, tables: Mapping[str, Table], old: Mapping[str, Table] | None = None) -> Model:
+    """A slice's world with the safety properties as its invariants. With ``old``, some daemons run those tables."""
+    model = mixed(slice_, old, tables) if old else world(slice_, tables)
     add_safety(model, Dimensions.of(slice_))
     return model
 
 
-def explored(slice_: Slice, tables: Mapping[str, Table], watch: Watch | None = None, limit: int | None = None) -> Check:
-    """Every state of a slice. Broken promises come with their shortest run."""
+def explored(
+    slice_: Slice,
+    tables: Mapping[str, Table],
+    watch: Watch | None = None,
+    limit: int | None = None,
+    old: Mapping[str, Table] | None = None,
+) -> Check:
+    """Every state of a slice. Broken promises come with their shortest run. With ``old``, some daemons run those."""
     begin = time.perf_counter()
-    ground = Ground(model_of(slice_, tables))
+    ground = Ground(model_of(slice_, tables, old))
     found = explore(ground, deadlock=True, progress=watch, limit=limit)
     fired = fired_rows(ground, found)
     stories = tuple(stories_of(ground, found))
     unfinished = "" if found.complete or stories else f"stopped at {found.distinct:,} states"
     return Check(
-        group="explore",
+        group="upgrade" if old else "explore",
         name=slice_.name,
         sentence=slice_.sentence,
         verdict=Verdict.SAFETY if stories else Verdict.BROKEN if unfinished else Verdict.PASSED,
@@ -85,11 +93,17 @@ def stories_of(ground: Ground, found: Exploration) -> Iterable[Story]:
         yield Story(DEADLOCK, NO_DEADLOCK, steps_to(ground, found, found.deadlocked))
 
 
+def told(ground: Ground, step: Taken) -> str:
+    """A step's name; where versions are kept, with that of the daemon that took it."""
+    version = acting(step.instance.action, dict(step.instance.binding), ground.shown(step.before))
+    return f"{step.instance.name}, {version}" if version else step.instance.name
+
+
 def steps_to(ground: Ground, found: Exploration, state: tuple[int, ...]) -> tuple[Step, ...]:
     return tuple(
         Step(
             step.number,
-            step.instance.name,
+            told(ground, step),
             step.instance.action.row,
             {name: (str(old), str(new)) for name, (old, new) in step.changes.items()},
         )
