@@ -5,13 +5,13 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
 from hacore.protocol.table import Table
 from hacore.protocol.tables import TABLES, declared
-from model_check.checks.explored import explored, stories_of
+from model_check.checks.explored import explored, multiplexed, stories_of
 from model_check.checks.proved import proved
 from model_check.checks.specified import configurations, conforms, specified
 from model_check.explore import explore
@@ -49,6 +49,7 @@ def checks(level: Level, tables: Tables, say: Callable[[str], None] = lambda _: 
     known = tables()
     yield linted(known)
     yield from _explored({Level.QUICK: QUICK, Level.DEFAULT: DEFAULT, Level.LONG: LONG}[level], known, say)
+    yield multiplexed(known)
     say("proving")
     yield proved(tables if tables.path else None, lambda _, number: say(f"proving: {number:,} obligations"))
     for slice_ in SMALL if level is not Level.QUICK else SMALL[-1:]:
@@ -68,6 +69,8 @@ def upgrades(level: Level, old: Tables, new: Tables, say: Callable[[str], None] 
     yield compared(old(), new())
     slices = {Level.QUICK: mixed.QUICK, Level.DEFAULT: mixed.DEFAULT, Level.LONG: mixed.LONG}[level]
     yield from _explored(slices, new(), say, old())
+    for version, tables in (("old", old()), ("new", new())):
+        yield replace(multiplexed(tables), name=f"watchdog {version}")
     say("proving")
     yield proved(new, lambda _, number: say(f"proving: {number:,} obligations"), old)
 
@@ -111,7 +114,7 @@ def linted(tables: Mapping[str, Table]) -> Check:
 def compared(old: Mapping[str, Table], new: Mapping[str, Table]) -> Check:
     """What the new version changed: the rows of either that the other does not have in that form."""
     begin = time.perf_counter()
-    before, after = ({row.id: row for name in READ for row in tables[name].rows} for tables in (old, new))
+    before, after = ({row.id: row for table in tables.values() for row in table.rows} for tables in (old, new))
     return Check(
         group="upgrade",
         name="rows",

@@ -11,14 +11,22 @@ from model_check.explore import Exploration, Progress, explore, story
 from model_check.explore.result import Step as Taken
 from model_check.ground import Ground
 from model_check.lang import Model
-from model_check.outcome import Check, Step, Story, Verdict
+from model_check.outcome import Check, Figure, Step, Story, Verdict
 from model_check.properties import SAFETY, add_safety
 from model_check.world import world
 from model_check.world.fields import Dimensions
 from model_check.world.mixed import acting, mixed
+from model_check.world.multiplexer import PROMISES, SMALL, Size, multiplexer
 from model_check.world.slices import Slice
 
-SENTENCES = {prop.name: prop.sentence for prop in SAFETY}
+SENTENCES = {
+    **{prop.name: prop.sentence for prop in SAFETY},
+    **{name: sentence for name, (sentence, _) in PROMISES.items()},
+}
+MULTIPLEXED = (
+    "The multiplexer's own rows: clients open, move, close, vanish; it is paused between any look at the clock and "
+    "what follows, or killed. What the other slices take for granted of it holds."
+)
 DEADLOCK = "NoDeadlock"
 NO_DEADLOCK = "Something can always happen."
 Watch = Callable[[Progress], None]
@@ -39,16 +47,38 @@ def explored(
     old: Mapping[str, Table] | None = None,
 ) -> Check:
     """Every state of a slice. Broken promises come with their shortest run. With ``old``, some daemons run those."""
+    model, group = model_of(slice_, tables, old), "upgrade" if old else "explore"
+    return searched(model, group, slice_.name, slice_.sentence, constants(slice_), watch=watch, limit=limit)
+
+
+def multiplexed(tables: Mapping[str, Table], watch: Watch | None = None, size: Size = SMALL) -> Check:
+    """Every state of one node's multiplexer, its clients and its hardware."""
+    durations = ", ".join(f"{name} {getattr(size, name)}" for name in ("watchdog_s", "hardware_s", "reset_s"))
+    about: dict[str, Figure] = {"clients": size.clients, "ticks": durations}
+    return searched(multiplexer(tables, size), "explore", "watchdog", MULTIPLEXED, about, watch=watch)
+
+
+def searched(
+    model: Model,
+    group: str,
+    name: str,
+    sentence: str,
+    about: Mapping[str, Figure],
+    *,
+    watch: Watch | None = None,
+    limit: int | None = None,
+) -> Check:
+    """Every state of a model. ``about``: what it consists of."""
     begin = time.perf_counter()
-    ground = Ground(model_of(slice_, tables, old))
+    ground = Ground(model)
     found = explore(ground, deadlock=True, progress=watch, limit=limit)
     fired = fired_rows(ground, found)
     stories = tuple(stories_of(ground, found))
     unfinished = "" if found.complete or stories else f"stopped at {found.distinct:,} states"
     return Check(
-        group="upgrade" if old else "explore",
-        name=slice_.name,
-        sentence=slice_.sentence,
+        group=group,
+        name=name,
+        sentence=sentence,
         verdict=Verdict.SAFETY if stories else Verdict.BROKEN if unfinished else Verdict.PASSED,
         seconds=time.perf_counter() - begin,
         figures={
@@ -56,7 +86,7 @@ def explored(
             "depth": found.depth,
             "rows": sum(count > 0 for count in fired.values()),
             "engine": found.engine,
-            **constants(slice_),
+            **about,
         },
         problem="; ".join(f"{told.property} does not hold" for told in stories) or unfinished,
         stories=stories,
@@ -64,7 +94,7 @@ def explored(
     )
 
 
-def constants(slice_: Slice) -> dict[str, int | float | str]:
+def constants(slice_: Slice) -> dict[str, Figure]:
     """What a slice's world consists of."""
     return {
         "nodes": slice_.nodes,
