@@ -24,9 +24,6 @@ from model_check.script import after
 from model_check.world import mixed
 from model_check.world.slices import DEFAULT, LONG, QUICK, SMALL, Slice
 
-READ = ("lrm", "crm", "service", "node", "disarm", "worker")
-"""The tables that the closed model reads."""
-
 
 class Level(StrEnum):
     QUICK = "quick"

@@ -124,7 +124,7 @@ class Multiplexer:
             protocol.VANISHED: says("gone", admitted=True),
             protocol.MESSAGE: ~c.heard.is_none() & ~(c.asks[c.heard] == "gone"),
             protocol.DOOMED: some(self.client, lambda k: c.vanished[k]),
-            protocol.LAST_CLIENT: every(self.client, lambda k: c.admitted[k] == (c.heard == k)),
+            protocol.LAST_CLIENT: c.admitted[c.heard] & every(self.client, lambda k: ~c.admitted[k] | (c.heard == k)),
             protocol.HARDWARE_OPEN: c.opened,
             protocol.DEADLINE_AHEAD: ahead(c.wish[c.heard]),
             protocol.ALL_AHEAD: every(self.client, lambda k: ~c.admitted[k] | ahead(c.deadline[k])),

@@ -110,6 +110,6 @@ def test_no_shorter_time_to_the_reset_would_do() -> None:
 
 @pytest.mark.slow
 def test_explorer_and_tlc_agree_on_it() -> None:
-    model = multiplexer(size=TINY)
+    model = multiplexer(size=replace(TINY, clients=1))
     ground = Ground(model)
     assert against_tlc(model, ground, explore(ground, keep=False)).equal
