@@ -61,7 +61,7 @@ def test_what_is_harmless_together_passes() -> None:
 def test_what_is_harmless_together_is_proved_so_for_any_number_of_nodes() -> None:
     check = proved(old=harmless)
     assert (check.verdict, check.problem) == (Verdict.PASSED, "")
-    assert check.figures["proved"] > 0  # type: ignore[operator]
+    assert 0 < int(check.figures["obligations"]) < 1000, "only of what differs"
 
 
 @pytest.mark.parametrize("tables", [TABLES, load(EARLY_WORD)], ids=["ours", "early word"])
@@ -142,13 +142,9 @@ def test_explorer_and_tlc_agree_on_a_mixed_world() -> None:
 
 
 @pytest.mark.slow
-def test_what_is_to_be_proved_is_what_the_old_version_does_otherwise() -> None:
-    rows = {action.row for action in prover(old=harmless).model.actions}
-    assert {"lrm.wait.wanted", "crm.master.change"} <= rows
-    assert "lrm.wait.needed" not in rows
-    assert "lrm.wait.needed" in {action.row for action in prover(old=with_another_state).model.actions}, (
-        "a state that only the old version knows may be met by the new one"
-    )
+def test_steps_of_the_new_version_are_proved_where_they_may_meet_what_is_new_to_them() -> None:
+    """A state that only the old version knows may be met by the new one, so its steps are proved in that presence."""
+    assert "lrm.wait.needed" in {action.row for action in prover(old=with_another_state).model.actions}
 
 
 def test_rows_that_differ_are_named() -> None:
