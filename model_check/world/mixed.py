@@ -83,9 +83,8 @@ def _begins_as(model: Model, action: Action, daemon: str) -> Iterator[Action]:
 
 def _is_new(c: Context, n: Expr) -> None:
     """A node that has not taken part so far."""
-    c.when(
-        c.version[n] == OLD, c.lrm[n] == "wait_for_agent_lock", c.mode[n] == "none", c.lock[n] == "free", ~c.armed[n]
-    )
+    c.when(c.version[n] == OLD, c.lrm[n] == "wait_for_agent_lock", c.mode[n] == "none")
+    c.when(c.lock[n] == "free", ~c.armed[n])
     c.version[n] = NEW
 
 
@@ -98,9 +97,12 @@ def _given(action: Action, name: str) -> Expr:
 
 
 def acting(action: Action, binding: Mapping[str, int], shown: Mapping[str, object]) -> str:
-    """Which version takes this step in a state as people read it; "" if it is nobody's or versions are not known."""
+    """Which version takes this step in a state as people read it; "" if it is nobody's or versions are not kept."""
     field, by = KEPT_BY.get(_table(action), ("", ""))
-    return str(shown.get(f"{field}[{binding.get(by)}]", ""))
+    who = binding.get(by)
+    version = str(shown.get(f"{field}[{who}]", ""))
+    left_behind = _table(action) == "worker" and shown.get(f"doomed[{who}]") is True
+    return "left behind" if version and left_behind else version
 
 
 # ------------------------------------------------------------------------------------------------------------- slices
