@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
 from hacore.protocol.table import Table
 from hacore.protocol.tables import TABLES, declared
 from model_check import liveness
-from model_check.checks.explored import explored, stories_of
+from model_check.checks.explored import explored, multiplexed, stories_of
 from model_check.checks.live import LACKS, MORE_LACKS, live, must_reset, must_stall
 from model_check.checks.proved import proved
 from model_check.checks.sometimes import sometimes
@@ -23,10 +23,8 @@ from model_check.imported import load
 from model_check.lint import lint
 from model_check.outcome import Check, Verdict
 from model_check.script import after
-from model_check.world.slices import DEFAULT, LONG, QUICK, SMALL
-
-READ = ("lrm", "crm", "service", "node", "disarm", "worker")
-"""The tables that the closed model reads."""
+from model_check.world import mixed
+from model_check.world.slices import DEFAULT, LONG, QUICK, SMALL, Slice
 
 
 class Level(StrEnum):
@@ -49,7 +47,13 @@ def checks(level: Level, tables: Tables, say: Callable[[str], None] = lambda _: 
     """Every check of the level. ``say`` is told how far a long one is."""
     known = tables()
     yield linted(known)
-    yield from _explored(level, known, say)
+    slices = {Level.QUICK: QUICK, Level.DEFAULT: DEFAULT, Level.LONG: LONG}[level]
+    found = list[Check]()
+    for check in _explored(slices, known, say):
+        found.append(check)
+        yield check
+    yield sometimes(slices, found, known)
+    yield multiplexed(known)
     yield from _live(level, tables, say)
     say("proving")
     yield proved(tables if tables.path else None, lambda _, number: say(f"proving: {number:,} obligations"))
@@ -65,8 +69,23 @@ def checks(level: Level, tables: Tables, say: Callable[[str], None] = lambda _: 
             yield specified(config)
 
 
-def _explored(level: Level, tables: Mapping[str, Table], say: Callable[[str], None]) -> Iterator[Check]:
-    slices, done = {Level.QUICK: QUICK, Level.DEFAULT: DEFAULT, Level.LONG: LONG}[level], list[Check]()
+def upgrades(level: Level, old: Tables, new: Tables, say: Callable[[str], None] = lambda _: None) -> Iterator[Check]:
+    """Every check of the level of a cluster in which some daemons run the old tables and some the new ones."""
+    yield compared(old(), new())
+    slices = {Level.QUICK: mixed.QUICK, Level.DEFAULT: mixed.DEFAULT, Level.LONG: mixed.LONG}[level]
+    yield from _explored(slices, new(), say, old())
+    for version, tables in (("old", old()), ("new", new())):
+        yield replace(multiplexed(tables), name=f"watchdog {version}")
+    say("proving")
+    yield proved(new, lambda _, number: say(f"proving: {number:,} obligations"), old)
+
+
+def _explored(
+    slices: Iterable[Slice],
+    tables: Mapping[str, Table],
+    say: Callable[[str], None],
+    old: Mapping[str, Table] | None = None,
+) -> Iterator[Check]:
     for slice_ in slices:
         check = explored(
             slice_,
@@ -75,10 +94,9 @@ def _explored(level: Level, tables: Mapping[str, Table], say: Callable[[str], No
                 f"exploring {name}: {now.states:,} states, {now.states_per_s:,.0f} a second, depth {now.depth}, "
                 f"{now.queue:,} waiting"
             ),
+            old=old,
         )
-        done.append(check)
         yield check
-    yield sometimes(slices, done, tables)
 
 
 def _live(level: Level, tables: Tables, say: Callable[[str], None]) -> Iterator[Check]:
@@ -104,6 +122,25 @@ def linted(tables: Mapping[str, Table]) -> Check:
         seconds=time.perf_counter() - begin,
         figures={"rows": sum(len(table.rows) for table in tables.values()), "tables": len(tables)},
         problem="\n".join(map(str, findings)),
+    )
+
+
+def compared(old: Mapping[str, Table], new: Mapping[str, Table]) -> Check:
+    """What the new version changed: the rows of either that the other does not have in that form."""
+    begin = time.perf_counter()
+    before, after = ({row.id: row for table in tables.values() for row in table.rows} for tables in (old, new))
+    return Check(
+        group="upgrade",
+        name="rows",
+        sentence="What differs between the versions: "
+        + (", ".join(sorted(row for row in {**before, **after} if before.get(row) != after.get(row))) or "nothing"),
+        verdict=Verdict.PASSED,
+        seconds=time.perf_counter() - begin,
+        figures={
+            "new rows": sum(row not in before for row in after),
+            "changed rows": sum(row in before and before[row] != after[row] for row in after),
+            "dropped rows": sum(row not in after for row in before),
+        },
     )
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from hacore.protocol.table import ALWAYS, Action, Checker, Fact, Guard, Row, Site, State, Table
-from hacore.protocol.tables import TABLES
+from hacore.protocol.tables import TABLES, declared
 
 
 class ImportedError(ValueError):
@@ -27,7 +27,17 @@ def load(path: Path) -> dict[str, Table]:
         raise ImportedError(f"{path} holds no tables")
     if unknown := set(found) - set(TABLES):
         raise ImportedError(f"{path}: nothing reads a table called {', '.join(sorted(unknown))}")
-    return {**TABLES, **found}
+    tables = {**TABLES, **found}
+    if strange := _words(tables) - set(map(str, declared())):
+        raise ImportedError(
+            f"{path}: this version of hacore does not know what {', '.join(sorted(strange))} would mean"
+        )
+    return tables
+
+
+def _words(tables: Mapping[str, Table]) -> set[str]:
+    """Every fact and action that the rows speak of."""
+    return {str(it) for table in tables.values() for it in (*table.facts, *table.actions)}
 
 
 def _of_python(path: Path) -> dict[str, Table]:

@@ -13,6 +13,7 @@ from model_check.properties import SAFETY
 from model_check.prove import Prover
 from model_check.world import world
 from model_check.world.fields import Dimensions
+from model_check.world.mixed import differing
 from model_check.world.slices import HAPPENINGS, Slice
 
 WORLD = Slice(
@@ -26,8 +27,8 @@ POLICIES = ("conditional", "freeze", "migrate")
 
 ASSUMPTIONS = (
     "The durations are safe: lock_ttl_s >= watchdog_s + reset_s, as hacore timing shows, drift included.",
-    "The watchdog works: everything on a node has ended reset_s after a deadline of its LRM has passed. Its own table "
-    "is not part of the model.",
+    "The watchdog works: everything on a node has ended reset_s after a deadline of its LRM has passed. That its own "
+    "table keeps this is explored by itself.",
     "The store works: a transaction happens as a whole or not at all, one after the other, and what it is given is "
     "checked in it.",
     "Facts and actions mean what model_check/world says; which rows there are is read from the tables.",
@@ -41,9 +42,10 @@ ASSUMPTIONS = (
 """What the proof does not prove. All else may happen: any pause, any lost call, any crash, any number of each."""
 
 
-def model(tables: Mapping[str, Table] = TABLES) -> Model:
-    """The closed model in which all that happens under any shutdown policy may happen, and the policy may change."""
-    whole, *others = (world(replace(WORLD, policy=policy), tables) for policy in POLICIES)
+def model(tables: Mapping[str, Table] = TABLES, versions: Sequence[Mapping[str, Table]] = ()) -> Model:
+    """The closed model in which all that happens under any shutdown policy may happen, and the policy may change. For
+    ``versions`` see :func:`world`."""
+    whole, *others = (world(replace(WORLD, policy=policy), tables, versions) for policy in POLICIES)
     known = set(map(_step, whole.actions))
     for policy, other in zip(POLICIES[1:], others, strict=True):
         for action in other.actions:
@@ -58,11 +60,20 @@ def _step(action: Action) -> tuple[object, ...]:
 
 
 def prover(
-    prefixes: Sequence[str] = (), timeout_s: float = 60, tables: Callable[[], Mapping[str, Table]] | None = None
+    prefixes: Sequence[str] = (),
+    timeout_s: float = 60,
+    tables: Callable[[], Mapping[str, Table]] | None = None,
+    old: Callable[[], Mapping[str, Table]] | None = None,
 ) -> Prover:
     """Of all actions, or of those whose name begins with one of the prefixes: that they keep every invariant.
-    ``tables`` gives the tables, if they are not hacore's own."""
-    proved, dims = model(tables() if tables else TABLES), Dimensions.of(WORLD)
+    ``tables`` gives the tables, if they are not hacore's own. With ``old``, only of the steps that a cluster of both
+    versions has and one of the other tables alone has not: a step that keeps an invariant does so in any company."""
+    new, dims = tables() if tables else TABLES, Dimensions.of(WORLD)
+    proved = model(new)
+    if old:
+        versions = (new, old())
+        alone, ours, proved = proved, *(model(version, versions) for version in versions)
+        proved.actions = [*differing(proved, alone), *differing(ours, proved, alone)]
     invariants = {it.name: it.formula(proved.state(), dims) for it in (*SAFETY, *CONJUNCTS)}
     if prefixes:
         proved.actions = [action for action in proved.actions if action.name.startswith(tuple(prefixes))]

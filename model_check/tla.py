@@ -237,7 +237,7 @@ class _Module(Formulas):
                 block += hang("/\\ ", hang(f"{self.helper('Holds')}(", asked, ")") if compound else asked)
             scope = self.learn(guard, True, scope)
         for field in self.varying:
-            updates = [self._folded(update) for update in action.updates if update.field is field]
+            updates = [self._folded(update) for update in action.updates if update.field == field]
             if updates or (action.ticks and isinstance(field.type, Timer)):
                 new = self.written(field, updates, scope) if updates else [self.lapse(field)]
                 block += hang(f"/\\ {self.name(field)}' = ", new)

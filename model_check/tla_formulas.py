@@ -276,7 +276,9 @@ class Formulas:
     def written(self, field: Field, updates: Sequence[Update], scope: Scope) -> Block:
         """The new value of a field."""
         if not field.domains:
-            return self._value(field, updates[0].value, scope)
+            value = self._value(field, updates[0].value, scope)
+            truth = isinstance(field.type, Bool) and shape(updates[0].value)[0] in {*COMPOUND, *RELATIONS}
+            return hang("(", value, ")") if truth else value  # or only its first part would be the new value
         changes = [self._change(field, update, scope) for update in updates]
         if all(changes):
             ended = [hang("", change, ",") for change in changes[:-1]] + changes[-1:]

@@ -29,11 +29,16 @@ numbered steps: the row that fired, and what it changed. Without a C compiler nu
 With --tables the same is done with tables of your own: a Python module that defines them, or the JSON that `hacore
 tables --json` writes, edited. Tables that FILE does not define are hacore's.
 
+With --upgrade it checks a rolling update instead: clusters in which some daemons run the tables of OLD, written by the
+old version's `hacore tables --json`, and some the present ones, in every order, there and back. A step of a
+counterexample says which version took it.
+
 \b
 Examples:
   hacore check --quick
   hacore tables --json > mine.json; edit mine.json; hacore check --quick --tables mine.json
   hacore check --html report.html --junit report.xml
+  hacore check --upgrade released.json
 
 \b
 Exit codes: 0 all is well; 12 a safety property is broken; 13 a liveness property is; 3 a check could not be carried
@@ -47,27 +52,45 @@ out; 2 the command was not understood.
 @click.option(
     "--tables", "path", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Tables of your own."
 )
+@click.option(
+    "--upgrade",
+    "before",
+    metavar="OLD",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="A cluster of two versions: these tables, and the present ones.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Answer in JSON.")
 @click.option("--junit", type=click.Path(dir_okay=False, path_type=Path), help="Also write JUnit XML.")
 @click.option("--html", type=click.Path(dir_okay=False, path_type=Path), help="Also write a report to read.")
 @click.option("--github", is_flag=True, help="Also print workflow annotations for GitHub.")
 def check(
-    *, level: str | None, path: Path | None, as_json: bool, junit: Path | None, html: Path | None, github: bool
+    *,
+    level: str | None,
+    path: Path | None,
+    before: Path | None,
+    as_json: bool,
+    junit: Path | None,
+    html: Path | None,
+    github: bool,
 ) -> None:
     try:
         from model_check import report
-        from model_check.check import Level, Tables, checks
+        from model_check.check import Level, Tables, checks, upgrades
         from model_check.outcome import worst
     except ModuleNotFoundError as missing:
         raise click.ClickException(f"{missing.name} is not installed: pip install hacore[check]") from None
-    tables = Tables(path)
+    tables, old, chosen = Tables(path), Tables(before), Level(level or "default")
     _refuse_bad(tables)
+    _refuse_bad(old)
     begin, done = time.monotonic(), []
-    for result in checks(Level(level or "default"), tables, _progress()):
+    results = upgrades(chosen, old, tables, _progress()) if before else checks(chosen, tables, _progress())
+    for result in results:
         done.append(result)
         if not as_json:
             _tell(result)
-    about = {"this run": {"level": level or "default", "tables": str(path) if path else "hacore's own"}}
+    about = {"this run": {"level": chosen.value, "tables": str(path) if path else "hacore's own"}}
+    if before:
+        about["this run"] |= {"old tables": str(before)}
     if as_json:
         say_json(report.as_json(done, about))
     else:

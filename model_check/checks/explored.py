@@ -8,42 +8,81 @@ from collections.abc import Callable, Iterable, Mapping
 
 from hacore.protocol.table import Table
 from model_check.explore import Exploration, Progress, explore, story
-from model_check.explore import Step as Happened
+from model_check.explore.result import Step as Taken
 from model_check.ground import Ground
-from model_check.lang import Model
-from model_check.outcome import Check, Step, Story, Verdict
+from model_check.lang import Expr, Model
+from model_check.outcome import Check, Figure, Step, Story, Verdict
 from model_check.properties import NO_NEEDLESS_RESET, SAFETY, SOMETIMES, add_safety
 from model_check.world import world
 from model_check.world.fields import Dimensions
+from model_check.world.mixed import acting, mixed
+from model_check.world.multiplexer import PROMISES, SMALL, Size, multiplexer
 from model_check.world.slices import Slice
 
-SENTENCES = {prop.name: prop.sentence for prop in (*SAFETY, NO_NEEDLESS_RESET)}
+SENTENCES = {
+    **{prop.name: prop.sentence for prop in (*SAFETY, NO_NEEDLESS_RESET)},
+    **{name: sentence for name, (sentence, _) in PROMISES.items()},
+}
+MULTIPLEXED = (
+    "The multiplexer's own rows: clients open, move, close, vanish; it is paused between any look at the clock and "
+    "what follows, or killed. What the other slices take for granted of it holds."
+)
 DEADLOCK = "NoDeadlock"
 NO_DEADLOCK = "Something can always happen."
 Watch = Callable[[Progress], None]
 
 
-def model_of(slice_: Slice, tables: Mapping[str, Table]) -> Model:
-    """A slice's world with the safety properties as its invariants."""
-    model = world(slice_, tables)
+def model_of(slice_: Slice, tables: Mapping[str, Table], old: Mapping[str, Table] | None = None) -> Model:
+    """A slice's world with the safety properties as its invariants. With ``old``, some daemons run those tables."""
+    model = mixed(slice_, old, tables) if old else world(slice_, tables)
     add_safety(model, Dimensions.of(slice_))
     return model
 
 
-def explored(slice_: Slice, tables: Mapping[str, Table], watch: Watch | None = None, limit: int | None = None) -> Check:
-    """Every state of a slice. Broken promises come with their shortest run."""
+def explored(
+    slice_: Slice,
+    tables: Mapping[str, Table],
+    watch: Watch | None = None,
+    limit: int | None = None,
+    old: Mapping[str, Table] | None = None,
+) -> Check:
+    """Every state of a slice. Broken promises come with their shortest run. With ``old``, some daemons run those."""
+    model, group = model_of(slice_, tables, old), "upgrade" if old else "explore"
+    shows = {name: SOMETIMES[name].formula(model.state(), Dimensions.of(slice_)) for name in slice_.shows}
+    about = constants(slice_)
+    return searched(model, group, slice_.name, slice_.sentence, about, sometimes=shows, watch=watch, limit=limit)
+
+
+def multiplexed(tables: Mapping[str, Table], watch: Watch | None = None, size: Size = SMALL) -> Check:
+    """Every state of one node's multiplexer, its clients and its hardware."""
+    durations = ", ".join(f"{name} {getattr(size, name)}" for name in ("watchdog_s", "hardware_s", "reset_s"))
+    about: dict[str, Figure] = {"clients": size.clients, "ticks": durations}
+    return searched(multiplexer(tables, size), "explore", "watchdog", MULTIPLEXED, about, watch=watch)
+
+
+def searched(
+    model: Model,
+    group: str,
+    name: str,
+    sentence: str,
+    about: Mapping[str, Figure],
+    *,
+    sometimes: Mapping[str, Expr] | None = None,
+    watch: Watch | None = None,
+    limit: int | None = None,
+) -> Check:
+    """Every state of a model. ``about``: what it consists of; ``sometimes``: what is to be noted if it happens."""
     begin = time.perf_counter()
-    ground = Ground(model_of(slice_, tables))
-    c, dims = ground.model.state(), Dimensions.of(slice_)
-    truths = {name: ground.expression(SOMETIMES[name].formula(c, dims)) for name in slice_.shows}
-    found = explore(ground, deadlock=True, progress=watch, limit=limit, sometimes=truths)
+    ground = Ground(model)
+    happens = {name: ground.expression(formula) for name, formula in (sometimes or {}).items()}
+    found = explore(ground, deadlock=True, progress=watch, limit=limit, sometimes=happens)
     fired = fired_rows(ground, found)
     stories = tuple(stories_of(ground, found))
     unfinished = "" if found.complete or stories else f"stopped at {found.distinct:,} states"
     return Check(
-        group="explore",
-        name=slice_.name,
-        sentence=slice_.sentence,
+        group=group,
+        name=name,
+        sentence=sentence,
         verdict=Verdict.SAFETY if stories else Verdict.BROKEN if unfinished else Verdict.PASSED,
         seconds=time.perf_counter() - begin,
         figures={
@@ -51,7 +90,7 @@ def explored(slice_: Slice, tables: Mapping[str, Table], watch: Watch | None = N
             "depth": found.depth,
             "rows": sum(count > 0 for count in fired.values()),
             "engine": found.engine,
-            **constants(slice_),
+            **about,
         },
         problem="; ".join(f"{told.property} does not hold" for told in stories) or unfinished,
         stories=stories,
@@ -60,7 +99,7 @@ def explored(slice_: Slice, tables: Mapping[str, Table], watch: Watch | None = N
     )
 
 
-def constants(slice_: Slice) -> dict[str, int | float | str]:
+def constants(slice_: Slice) -> dict[str, Figure]:
     """What a slice's world consists of."""
     return {
         "nodes": slice_.nodes,
@@ -90,17 +129,23 @@ def stories_of(ground: Ground, found: Exploration) -> Iterable[Story]:
 
 
 def steps_to(ground: Ground, found: Exploration, state: tuple[int, ...]) -> tuple[Step, ...]:
-    return told(story(ground, found, state))
+    return told(ground, story(ground, found, state))
 
 
-def told(steps: Iterable[Happened]) -> tuple[Step, ...]:
+def told(ground: Ground, steps: Iterable[Taken]) -> tuple[Step, ...]:
     """The explorer's steps, as reports show them."""
     return tuple(
         Step(
             step.number,
-            step.instance.name,
+            _named(ground, step),
             step.instance.action.row,
             {name: (str(old), str(new)) for name, (old, new) in step.changes.items()},
         )
         for step in steps
     )
+
+
+def _named(ground: Ground, step: Taken) -> str:
+    """A step's name; where versions are kept, with that of the daemon that took it."""
+    version = acting(step.instance.action, dict(step.instance.binding), ground.shown(step.before))
+    return f"{step.instance.name}, {version}" if version else step.instance.name

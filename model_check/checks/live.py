@@ -40,7 +40,7 @@ def live(prop: Liveness, tables: Mapping[str, Table]) -> Check:
         seconds=time.perf_counter() - begin,
         figures={"distinct states": found.states, "fair groups": found.groups, **constants(prop.slice)},
         problem=problem,
-        stories=(story_of(prop, found.lasso),) if found.lasso else (),
+        stories=(story_of(prop, found.ground, found.lasso),) if found.lasso else (),
     )
 
 
@@ -53,6 +53,7 @@ def rests_on(prop: Liveness) -> str:
 class Found:
     """Of one search: a fair run that breaks the promise, if there is one, and whether there was anything to keep."""
 
+    ground: Ground
     lasso: Lasso | None
     begun: bool
     states: int
@@ -66,7 +67,7 @@ def search(prop: Liveness, tables: Mapping[str, Table]) -> Found:
     explored = explore(ground, invariants=(), sometimes={"begun": ground.expression(_begun(prop, model, dims))})
     fairness = [group for it in prop.assuming for group in it.groups(ground, tables)]
     lasso = leads_to(ground, given, goal, fairness, exploration=explored)
-    return Found(lasso, explored.seen["begun"], explored.distinct, len(fairness))
+    return Found(ground, lasso, explored.seen["begun"], explored.distinct, len(fairness))
 
 
 def _begun(prop: Liveness, model: Model, dims: Dimensions) -> Expr:
@@ -74,8 +75,8 @@ def _begun(prop: Liveness, model: Model, dims: Dimensions) -> Expr:
     return prop.given(c, dims) & ~prop.goal(c, dims)
 
 
-def story_of(prop: Liveness, lasso: Lasso) -> Story:
-    return Story(prop.name, prop.sentence, told(lasso.prefix), told(lasso.cycle))
+def story_of(prop: Liveness, ground: Ground, lasso: Lasso) -> Story:
+    return Story(prop.name, prop.sentence, told(ground, lasso.prefix), told(ground, lasso.cycle))
 
 
 # -------------------------------------------------------------------------------------------------------- must fail

@@ -7,7 +7,7 @@ actions mean, and how the world behaves.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from hacore.protocol.table import Table
 from hacore.protocol.tables import TABLES
@@ -26,11 +26,12 @@ READ = ("lrm", "crm", "service", "node", "disarm", "worker")
 """The tables that the model is made from."""
 
 
-def world(slice_: Slice, tables: Mapping[str, Table] = TABLES) -> Model:
-    """The model of one slice, over the given tables."""
+def world(slice_: Slice, tables: Mapping[str, Table] = TABLES, versions: Sequence[Mapping[str, Table]] = ()) -> Model:
+    """The model of one slice, over the given tables. Its fields know the states of all ``versions``, if there are
+    several."""
     dims = Dimensions.of(slice_)
     spells = Spells(dims, slice_, frozenset(row.id for row in tables["service"].rows if row.target == "fence"))
-    model = Model(slice_.name, [*fields(dims, slice_, tables), *spells.fields()])
+    model = Model(slice_.name, [*fields(dims, slice_, *(versions or (tables,))), *spells.fields()])
     model.premises.append(Premise((dims.lock,), (dims.watchdog, dims.reset)))
     records = Records(dims, slice_, spells, tables)
     for reader in (

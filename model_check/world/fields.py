@@ -54,13 +54,14 @@ def in_fence(c: Context, dims: Dimensions, n: Expr) -> Expr:
     return some(dims.service, lambda s: (c.at[s] == n) & (c.state[s] == "fence"))
 
 
-def fields(dims: Dimensions, slice_: Slice, tables: Mapping[str, Table]) -> list[Field]:
-    """Every field, with the states of all the tables that the world knows."""
+def fields(dims: Dimensions, slice_: Slice, *versions: Mapping[str, Table]) -> list[Field]:
+    """Every field, with the states and plans of all the tables that the world knows, in whatever version."""
 
     def states(name: str, *others: str) -> Enum:
-        return Enum(f"state of {name}", (*others, *tables[name].by_state))
+        known = dict.fromkeys(state for tables in versions for state in tables[name].by_state)
+        return Enum(f"state of {name}", (*others, *known))
 
-    plans = (row.id for name in PLANNED for row in tables[name].rows)
+    plans = dict.fromkeys(row.id for tables in versions for name in PLANNED for row in tables[name].rows)
     return [
         *_node(dims, states("lrm"), states("worker", "none")),
         *_store(dims, slice_, states("service"), states("node"), states("disarm")),

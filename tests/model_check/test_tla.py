@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from model_check.conform import Counts, against_tlc, refinement
+from model_check.explore import explore
 from model_check.expr import BOOL, Count, Domain, Duration, Enum, Expr, LangError, Ref, Timer, lift
 from model_check.ground import Ground, evaluate
 from model_check.lang import (
@@ -424,6 +425,22 @@ def test_tlc_finds_the_same_states(tmp_path: Path) -> None:
     said, dump = enumerated(tmp_path, "Together", text, settings)
     assert "No error has been found" in said, said
     assert rows_of(dumped(dump)) == rows_of(map(ground.shown, found))
+
+
+def test_a_truth_made_of_others_is_written_as_a_whole() -> None:
+    """``x' = a /\\ b`` would say that x is a, and that b holds now."""
+    model = Model("truths", [Field(name, BOOL) for name in "abcd"] + [Field("n", Ref(NODE, none=True), (), None)])
+
+    def mix(c: Context, n: Expr) -> None:
+        c.a = c.b & (c.c | ~c.d)
+        c.b = c.n == n
+        c.c = ~c.c
+
+    model.add("mix", mix, {"n": NODE})
+    model.add("flip", lambda c: setattr(c, "d", ~c.d), {})
+    model.add("name", lambda c, n: setattr(c, "n", n), {"n": NODE})
+    ground = Ground(model)
+    assert against_tlc(model, ground, explore(ground, keep=False), brief=True).equal
 
 
 def test_fields_are_chosen_for_a_run(tmp_path: Path) -> None:
