@@ -13,7 +13,7 @@ from hacore.protocol.table import Table
 from hacore.protocol.tables import TABLES, declared
 from model_check.checks.explored import explored, stories_of
 from model_check.checks.proved import proved
-from model_check.checks.specified import configurations, conforms, specified
+from model_check.checks.specified import configurations, conforms, refines, specified
 from model_check.explore import explore
 from model_check.ground import Ground
 from model_check.holes import HOLES, Hole
@@ -21,7 +21,7 @@ from model_check.imported import load
 from model_check.lint import lint
 from model_check.outcome import Check, Verdict
 from model_check.script import after
-from model_check.world.slices import DEFAULT, LONG, QUICK, SMALL
+from model_check.world.slices import DEFAULT, LONG, QUICK, REFINED, REFINED_LONG, SMALL
 
 READ = ("lrm", "crm", "service", "node", "disarm", "worker")
 """The tables that the closed model reads."""
@@ -57,6 +57,9 @@ def checks(level: Level, tables: Tables, say: Callable[[str], None] = lambda _: 
         for hole in HOLES:
             say(f"must fail: {hole.name}")
             yield must_fail(hole)
+        for slice_ in REFINED_LONG if level is Level.LONG else REFINED:
+            say(f"TLC holds {slice_.name} against the specification")
+            yield refines(slice_, known)
         for config in configurations(slow=level is Level.LONG):
             say(f"TLC checks {config.stem}")
             yield specified(config)
