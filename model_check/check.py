@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -21,7 +22,7 @@ from model_check.imported import load
 from model_check.lint import lint
 from model_check.outcome import Check, Verdict
 from model_check.script import after
-from model_check.world.slices import DEFAULT, LONG, QUICK, REFINED, REFINED_LONG, SMALL
+from model_check.world.slices import DEFAULT, LONG, MILLION, QUICK, REFINED, REFINED_LONG, SMALL
 
 READ = ("lrm", "crm", "service", "node", "disarm", "worker")
 """The tables that the closed model reads."""
@@ -46,11 +47,13 @@ class Tables:
 def checks(level: Level, tables: Tables, say: Callable[[str], None] = lambda _: None) -> Iterator[Check]:
     """Every check of the level. ``say`` is told how far a long one is."""
     known = tables()
-    yield linted(known)
-    yield from _explored(level, known, say)
-    say("proving")
-    yield proved(tables if tables.path else None, lambda _, number: say(f"proving: {number:,} obligations"))
-    for slice_ in SMALL if level is not Level.QUICK else SMALL[-1:]:
+    with ThreadPoolExecutor(1) as aside:  # its work is done by other processes, while this one prepares slices
+        proof = aside.submit(proved, tables if tables.path else None)
+        yield linted(known)
+        yield from _explored(level, known, say)
+        say("proving")
+        yield proof.result()
+    for slice_ in {Level.QUICK: SMALL[-1:], Level.DEFAULT: SMALL, Level.LONG: (*SMALL, MILLION)}[level]:
         say(f"TLC enumerates {slice_.name}")
         yield conforms(slice_, known)
     if level is not Level.QUICK and not tables.path:

@@ -155,6 +155,8 @@ SMALL = (
     _slice("new", "One node fails.", "idle crash unguarded", nodes=1),
 )
 """Small enough for TLC to enumerate in seconds: both engines must count the same states."""
+MILLION = next(slice_ for slice_ in QUICK if slice_.name == "masters")
+"""For comparing the explorer with TLC, in what they find and in how long they take: more than a million states."""
 REFINED = (
     _slice("failover", "One node, which crashes, is cut off or suspected, and fenced.", "crash lapse suspect", nodes=1),
     _slice("update", "One node, whose LRM is restarted.", "restart", nodes=1, generations=1),
