@@ -16,7 +16,7 @@ import os
 import resource
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -28,7 +28,8 @@ from model_check.ground import Ground
 from model_check.lang import Model
 from model_check.world.slices import LONG, MILLION
 
-LARGE = next(slice_ for slice_ in LONG if slice_.name == "everywhere")
+EVERYWHERE = next(slice_ for slice_ in LONG if slice_.name == "everywhere")
+LARGE = replace(EVERYWHERE, happens=EVERYWHERE.happens | {"unanswered"})
 LARGE_STATES = 10**8
 
 

@@ -135,7 +135,7 @@ Feed(n) ==  \* lrm.wait.granted, lrm.active.confirmed, lrm.lost.regained: lrm.ac
   /\ Asked(n) /\ node[n].due > 0 /\ Ahead(n)
   /\ Becomes(n, [node[n] EXCEPT !.phase = "active.working", !.reset = node[n].due + R, !.due = 0])
 FeedLate(n) ==  \* the same three, then lrm.active.too_late
-  /\ Asked(n) /\ Sees(n, node[n].due > 0) /\ (node[n].due = 0 \/ ~Ahead(n))
+  /\ Asked(n) /\ Sees(n, node[n].due > 0) /\ ~Ahead(n)
   /\ Becomes(n, [node[n] EXCEPT !.phase = "lost_agent_lock", !.due = 0])
 Refused(n) ==  \* lrm.wait.refused: nothing was started. lrm.active.unconfirmed, lrm.lost.refused
   /\ Asked(n) /\ node[n].due = 0
