@@ -29,7 +29,7 @@ from model_check.lang import Model
 from model_check.world.slices import LONG, MILLION
 
 EVERYWHERE = next(slice_ for slice_ in LONG if slice_.name == "everywhere")
-LARGE = replace(EVERYWHERE, happens=EVERYWHERE.happens | {"unanswered"})
+LARGE = replace(EVERYWHERE, happens=EVERYWHERE.happens | {"unanswered", "dies"})
 LARGE_STATES = 10**8
 
 
