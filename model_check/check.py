@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
@@ -15,7 +16,7 @@ from model_check.checks.explored import explored, multiplexed, stories_of
 from model_check.checks.live import LACKS, MORE_LACKS, live, must_reset, must_stall
 from model_check.checks.proved import proved
 from model_check.checks.sometimes import sometimes
-from model_check.checks.specified import configurations, conforms, specified
+from model_check.checks.specified import configurations, conforms, refines, specified
 from model_check.explore import explore
 from model_check.ground import Ground
 from model_check.holes import HOLES, Hole
@@ -24,7 +25,7 @@ from model_check.lint import lint
 from model_check.outcome import Check, Verdict
 from model_check.script import after
 from model_check.world import mixed
-from model_check.world.slices import DEFAULT, LONG, QUICK, SMALL, Slice
+from model_check.world.slices import DEFAULT, LONG, MILLION, QUICK, REFINED, REFINED_LONG, SMALL, Slice
 
 
 class Level(StrEnum):
@@ -46,24 +47,29 @@ class Tables:
 def checks(level: Level, tables: Tables, say: Callable[[str], None] = lambda _: None) -> Iterator[Check]:
     """Every check of the level. ``say`` is told how far a long one is."""
     known = tables()
-    yield linted(known)
     slices = {Level.QUICK: QUICK, Level.DEFAULT: DEFAULT, Level.LONG: LONG}[level]
-    found = list[Check]()
-    for check in _explored(slices, known, say):
-        found.append(check)
-        yield check
-    yield sometimes(slices, found, known)
-    yield multiplexed(known)
-    yield from _live(level, tables, say)
-    say("proving")
-    yield proved(tables if tables.path else None, lambda _, number: say(f"proving: {number:,} obligations"))
-    for slice_ in SMALL if level is not Level.QUICK else SMALL[-1:]:
+    with ThreadPoolExecutor(1) as aside:  # its work is done by other processes, while this one prepares slices
+        proof = aside.submit(proved, tables if tables.path else None)
+        yield linted(known)
+        found = list[Check]()
+        for check in _explored(slices, known, say):
+            found.append(check)
+            yield check
+        yield sometimes(slices, found, known)
+        yield multiplexed(known)
+        yield from _live(level, tables, say)
+        say("proving")
+        yield proof.result()
+    for slice_ in {Level.QUICK: SMALL[-1:], Level.DEFAULT: SMALL, Level.LONG: (*SMALL, MILLION)}[level]:
         say(f"TLC enumerates {slice_.name}")
         yield conforms(slice_, known)
     if level is not Level.QUICK and not tables.path:
         for hole in HOLES:
             say(f"must fail: {hole.name}")
             yield must_fail(hole)
+        for slice_ in REFINED_LONG if level is Level.LONG else REFINED:
+            say(f"TLC holds {slice_.name} against the specification")
+            yield refines(slice_, known)
         for config in configurations(slow=level is Level.LONG):
             say(f"TLC checks {config.stem}")
             yield specified(config)

@@ -1,4 +1,4 @@
-"""The explorer and TLC, held against each other; and a module held against a specification that people wrote.
+"""The explorer and TLC, held against each other; and the model held against the specification that people wrote.
 
 Two programs read one declaration in different ways: the explorer unrolls it into numbers, TLC gets symbolic text. So
 equal numbers of states speak for both.
@@ -6,17 +6,20 @@ equal numbers of states speak for both.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import shutil
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Protocol
 
-from model_check import tla, tlc
+from hacore.protocol.table import Table
+from model_check import tables_tla, tla, tlc
 from model_check.ground import Ground
 from model_check.lang import Model
 
 MODULE = "Model"
+SPEC = Path(__file__).parents[1] / "spec"
 
 
 class Explored(Protocol):
@@ -82,13 +85,19 @@ def against_tlc(
     )
 
 
-def refinement(module: str, abstract: str, mapping: Mapping[str, str]) -> tuple[str, list[str]]:
-    """A module that says that ``module`` implements ``abstract``, and the lines that its configuration has besides.
+def against_companion(
+    model: Model, ground: Ground, tables: Iterable[Table], timeout_s: float | None = None
+) -> tlc.Answer:
+    """Have TLC hold every step of the model against ``spec/HACluster.tla``, as ``spec/Refines.tla`` says.
 
-    The mapping gives variables and constants of ``abstract`` as formulas over ``module``; those that it leaves out
-    have the same names in both. The new module's name is ``<module>_<abstract>``.
+    ``tables``: those that the model is made from. Of the properties, Begins is about the initial state, Steps about all
+    others. Raises :class:`model_check.tlc.TlcError`.
     """
-    given = ",\n".join(f"  {name} <- {formula}" for name, formula in mapping.items())
-    instance = f"Abstract == INSTANCE {abstract}" + (f" WITH\n{given}" if given else "")
-    lines = [f"---- MODULE {module}_{abstract} ----", f"EXTENDS {module}", instance, "Refines == Abstract!Spec", "===="]
-    return "\n".join([*lines, ""]), ["PROPERTIES", "  Refines"]
+    settings = tla.config(model, ground, ()).replace("  Spec\n", "  Watched\n") + "PROPERTIES\n  Begins\n  Steps\n"
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        for path in (SPEC / "HACluster.tla", SPEC / "Refines.tla"):
+            shutil.copy(path, folder)
+        (folder / tables_tla.NAME).write_text(tables_tla.text(tables))
+        (folder / f"{MODULE}.tla").write_text(tla.module(model, MODULE, ground))
+        return tlc.run(folder / "Refines.tla", settings, deadlock=False, brief=True, timeout_s=timeout_s)

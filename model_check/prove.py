@@ -118,7 +118,7 @@ class Prover:
     def _first_try(self, number: int, invariant: str, goal: Expr, assumed: list[str]) -> Answer:
         """First with those invariants only that other steps needed to keep this one: they often suffice, and the fewer
         they are, the less there is to try."""
-        timeout_s, useful = min(SOON_S, self.timeout_s), self._useful.setdefault(invariant, set())
+        timeout_s, useful = min(SOON_S, self.timeout_s), self._useful.setdefault(invariant, {invariant})
         answer = self._unbounded.ask(number, goal, [name for name in assumed if name in useful], timeout_s)
         if answer[0] is not Verdict.PROVED:
             answer = self._unbounded.ask(number, goal, assumed, timeout_s)

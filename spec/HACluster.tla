@@ -63,7 +63,6 @@ VARIABLES
 
 vars == <<node, runs, lock, mode, record, master, plan, calm>>
 store == <<lock, mode, record, master>>
-
 Dead == [phase |-> "off", reset |-> 0, due |-> 0, told |-> FALSE, jobs |-> {}]
 Records == [state : ServiceStates, home : Node, acked : BOOLEAN, answered : BOOLEAN]
 New(state, home) == [state |-> state, home |-> home, acked |-> FALSE, answered |-> FALSE]
@@ -75,13 +74,13 @@ Init ==  \* Services have been configured, and may run already.
   /\ lock = [n \in Node |-> [owner |-> "free", left |-> 0, late |-> FALSE]]
   /\ mode = [n \in Node |-> "idle"]
   /\ master = Nobody /\ plan = [c \in Crm |-> {}] /\ calm = FALSE
-
 On(n) == node[n].phase # "off"
 In(n, phase) == node[n].phase = phase
 At(n) == {s \in Service : record[s].home = n}
 Needed(n) == \E s \in At(n) : record[s].state # "stopped"
 Marked(n) == \E s \in At(n) : record[s].state = "fence"
 Troubled(n) == ~calm /\ n \in Failing
+Sees(n, it) == ~Troubled(n) => it  \* What a slow LRM has read may be so no longer when it acts on it.
 
 ----------------------------------------------------------------------------
 (* The world. A node whose watchdog is not fed ends in the tick in which `reset` runs out.   *)
@@ -97,7 +96,6 @@ Tick ==  \* Without trouble, an LRM that may renew does so in time.
      /\ runs' = [s \in Service |-> runs[s] \ ended]
      /\ lock' = [n \in Node |-> [lock[n] EXCEPT !.left = Less(@)]]
      /\ UNCHANGED <<mode, record, master, plan, calm>>
-
 Becomes(n, it) == node' = [node EXCEPT ![n] = it] /\ UNCHANGED <<runs, store, plan, calm>>
 Goes(n, phase) == Becomes(n, [node[n] EXCEPT !.phase = phase])
 
@@ -112,9 +110,8 @@ Calm == ~calm /\ calm' = TRUE /\ UNCHANGED <<node, runs, store, plan>>
 
 ----------------------------------------------------------------------------
 (* The LRM. To be guarded it arms, locks, feeds, and only then looks at what there is to do. *)
-
 Arm(n) ==  \* lrm.wait.needed, lrm.wait.arm. A watchdog that was left armed is not opened again.
-  /\ In(n, "wait_for_agent_lock") /\ Needed(n) /\ ~Marked(n) /\ node[n].reset = 0
+  /\ In(n, "wait_for_agent_lock") /\ Sees(n, Needed(n) /\ ~Marked(n)) /\ node[n].reset = 0
   /\ Becomes(n, [node[n] EXCEPT !.phase = "wait.armed", !.reset = W + R])
 
 (* A lock request. It was sent W - due ticks ago: what is left of W is all that the watchdog *)
@@ -126,47 +123,43 @@ Request(n, to, possible) ==
           \/ possible /\ (due # W => Troubled(n))
              /\ lock' = [lock EXCEPT ![n] = [owner |-> "lrm", left |-> L, late |-> @.late /\ ~ReleaseChecked]]
   /\ UNCHANGED <<runs, mode, record, master, plan, calm>>
-
 Takeable(n) == lock[n].owner \in {"free", "lrm"} /\ ~Marked(n)
 Take(n) ==  \* lrm.wait.ask
   /\ In(n, "wait.armed") /\ Request(n, "wait.asked", Takeable(n))
 Retake(n) ==  \* lrm.lost.retry, lrm.lost.ask
-  /\ In(n, "lost_agent_lock") /\ (Marked(n) => Troubled(n)) /\ Request(n, "lost.asked", Takeable(n))
-
+  /\ In(n, "lost_agent_lock") /\ Sees(n, ~Marked(n)) /\ Request(n, "lost.asked", Takeable(n))
 Asked(n) == \E phase \in {"wait.asked", "active.asked", "lost.asked"} : In(n, phase)
 Ahead(n) == node[n].reset > R  \* else a deadline has passed, and nobody feeds the watchdog again
 Closed(n) == IF Ahead(n) THEN 0 ELSE node[n].reset
-
 Feed(n) ==  \* lrm.wait.granted, lrm.active.confirmed, lrm.lost.regained: lrm.active.guarded
   /\ Asked(n) /\ node[n].due > 0 /\ Ahead(n)
   /\ Becomes(n, [node[n] EXCEPT !.phase = "active.working", !.reset = node[n].due + R, !.due = 0])
 FeedLate(n) ==  \* the same three, then lrm.active.too_late
-  /\ Asked(n) /\ node[n].due > 0 /\ ~Ahead(n)
+  /\ Asked(n) /\ Sees(n, node[n].due > 0) /\ ~Ahead(n)
   /\ Becomes(n, [node[n] EXCEPT !.phase = "lost_agent_lock", !.due = 0])
-
 Refused(n) ==  \* lrm.wait.refused: nothing was started. lrm.active.unconfirmed, lrm.lost.refused
   /\ Asked(n) /\ node[n].due = 0
   /\ IF In(n, "wait.asked")
      THEN Becomes(n, [node[n] EXCEPT !.phase = "wait_for_agent_lock", !.reset = Closed(n)])
      ELSE Goes(n, "lost_agent_lock")
 SeeMark(n) ==  \* lrm.active.fenced, lrm.active.marked: the master counts on the end of this node
-  /\ In(n, "active.working") /\ Marked(n) /\ Goes(n, "lost_agent_lock")
+  /\ In(n, "active.working") /\ Sees(n, Marked(n)) /\ Goes(n, "lost_agent_lock")
 
 (* What a guarded LRM does: it says so, does what the records ask for, and may ask to be released. *)
-
 Guarded(n) == In(n, "active.working") /\ ~Marked(n)
-
-SayActive(n) ==  \* lrm.active.say_active
-  /\ Guarded(n) \/ (~ActiveOnlyGuarded /\ In(n, "wait_for_agent_lock"))
-  /\ mode[n] # "active" /\ ~node[n].told
-  /\ mode' = [mode EXCEPT ![n] = "active"]
+Speaks(n) == In(n, "active.working") /\ Sees(n, ~Marked(n))  \* It decides to publish, and then does.
+Says(n, word) ==
+  /\ mode[n] # word /\ mode' = [mode EXCEPT ![n] = word]
   /\ UNCHANGED <<node, runs, lock, record, master, plan, calm>>
-
+SayActive(n) ==  \* lrm.active.say_active
+  /\ Speaks(n) \/ (~ActiveOnlyGuarded /\ In(n, "wait_for_agent_lock"))
+  /\ ~node[n].told /\ Says(n, "active")
+SayIdle(n) ==  \* lrm.wait.say_idle
+  /\ In(n, "wait_for_agent_lock") /\ Sees(n, ~Needed(n)) /\ Says(n, "idle")
 Jobs(s, n) ==
   CASE record[s].state = "started" /\ n \notin runs[s] -> {<<s, "start">>}
     [] record[s].state \in {"request_stop", "stopped"} /\ n \in runs[s] -> {<<s, "stop">>}
     [] OTHER -> {}
-
 Spawn(n, s) ==  \* lrm.active.job, lrm.active.spawn
   /\ Guarded(n) \/ (~RecheckAfterArming /\ In(n, "wait_for_agent_lock"))
   /\ s \in At(n) /\ node[n].jobs = {} /\ Jobs(s, n) # {}
@@ -177,43 +170,50 @@ Work(n) ==  \* the worker, however late, whatever has become of its LRM meanwhil
        runs' = [runs EXCEPT ![job[1]] = IF job[2] = "start" THEN @ \cup {n} ELSE @ \ {n}]
   /\ node' = [node EXCEPT ![n].jobs = {}]
   /\ UNCHANGED <<store, plan, calm>>
-Report(n, s) ==  \* lrm.active.report, lrm.active.tell. What is new it takes on, whether it runs or not.
-  /\ Guarded(n) /\ s \in At(n) /\ node[n].jobs = {} /\ ~record[s].answered
-  /\ record[s].state = "new" \/ (record[s].state = "request_stop" /\ n \notin runs[s])
-  /\ record' = [record EXCEPT ![s].answered = TRUE]
+Answers(n) == {s \in At(n) :  \* What is new it takes on, whether it runs or not.
+  /\ node[n].jobs = {} /\ ~record[s].answered
+  /\ record[s].state = "new" \/ (record[s].state = "request_stop" /\ n \notin runs[s])}
+Report(n, s) ==  \* lrm.active.report, lrm.active.tell
+  /\ Speaks(n) /\ s \in Answers(n) /\ record' = [record EXCEPT ![s].answered = TRUE]
   /\ UNCHANGED <<node, runs, lock, mode, master, plan, calm>>
-
 Outdated(r, n) == IF r.home = n THEN [r EXCEPT !.acked = FALSE] ELSE r
-SayRestart(n) ==  \* lrm.active.say_restart: a new request, which no freeze has answered yet
-  /\ ~calm /\ n \in Updated /\ Needed(n) /\ Guarded(n) /\ ~node[n].told
-  /\ node' = [node EXCEPT ![n].told = TRUE]
-  /\ mode' = [mode EXCEPT ![n] = "restart"]
-  /\ record' = [s \in Service |-> Outdated(record[s], n)]
+SayRestart(n) ==  \* lrm.active.say_restart: a new request, which no freeze has answered. Answers come along.
+  /\ ~calm /\ n \in Updated /\ Sees(n, Needed(n)) /\ Speaks(n) /\ ~node[n].told
+  /\ node' = [node EXCEPT ![n].told = TRUE] /\ mode' = [mode EXCEPT ![n] = "restart"]
+  /\ \E told \in SUBSET Answers(n) :
+       record' = [s \in Service |-> [Outdated(record[s], n) EXCEPT !.answered = @ \/ s \in told]]
   /\ plan' = [c \in Crm |-> {[it EXCEPT !.record = Outdated(@, n)] : it \in plan[c]}]
   /\ UNCHANGED <<runs, lock, master, calm>>
 
+Doubt(n) ==  \* lrm.active.untold: an answer is missing, and the request counts for nothing
+  /\ Troubled(n) /\ In(n, "active.working") /\ node[n].told /\ Becomes(n, [node[n] EXCEPT !.told = FALSE])
 Quiet(n) == \A s \in At(n) :
   record[s].state = "stopped" \/ (record[s].state = "freeze" /\ (Generations => record[s].acked))
 Leave(n) ==  \* lrm.active.leave_frozen
   /\ Guarded(n) /\ node[n].told /\ node[n].jobs = {} /\ Quiet(n) /\ Goes(n, "active.leaving")
+LeaveLost(n) ==  \* lrm.lost.quit
+  /\ ~calm /\ n \in Updated /\ In(n, "lost_agent_lock") /\ node[n].jobs = {} /\ Quiet(n)
+  /\ node[n].told \/ ~Needed(n)
+  /\ Goes(n, "lost.leaving")
 CloseWatchdog(n) ==  \* lrm.active.leave
   /\ In(n, "active.leaving") /\ Becomes(n, [node[n] EXCEPT !.phase = "active.left", !.reset = Closed(n)])
+Gone(n) == [node[n] EXCEPT !.phase = "exited", !.told = FALSE]
+Quit(n) ==  \* lrm.wait.quit: it holds nothing
+  /\ ~calm /\ n \in Updated /\ In(n, "wait_for_agent_lock") /\ Becomes(n, Gone(n))
+ExitLost(n) ==  \* lrm.lost.exit
+  /\ In(n, "lost.leaving") /\ Becomes(n, [Gone(n) EXCEPT !.reset = Closed(n)])
 Exit(n) ==  \* lrm.active.exit: it asks for the release of its lock, and is gone
-  /\ In(n, "active.left")
-  /\ node' = [node EXCEPT ![n].phase = "exited", ![n].told = FALSE]
+  /\ In(n, "active.left") /\ node' = [node EXCEPT ![n] = Gone(n)]
   /\ lock' = [lock EXCEPT ![n].late = lock[n].owner = "lrm" \/ ~ReleaseChecked]
   /\ UNCHANGED <<runs, mode, record, master, plan, calm>>
-
 ReleaseArrives(n) ==  \* Some day, or never. If checked, whoever has taken the lock since has voided it.
   /\ lock[n].late
   /\ \/ lock' = [lock EXCEPT ![n] = [owner |-> "free", left |-> 0, late |-> FALSE]]
      \/ Troubled(n) /\ lock' = [lock EXCEPT ![n].late = FALSE]
   /\ UNCHANGED <<node, runs, mode, record, master, plan, calm>>
-
 Serve(n) == SayActive(n) \/ Leave(n) \/ \E s \in Service : Spawn(n, s) \/ Report(n, s)
 Renew(n) ==  \* lrm.active.done to lrm.active.ask: when its work is done. A young mark may be overlooked.
-  /\ In(n, "active.working") /\ node[n].reset < W + R
-  /\ Marked(n) \/ ENABLED Serve(n) => Troubled(n)
+  /\ In(n, "active.working") /\ Sees(n, node[n].reset < W + R /\ ~Marked(n) /\ ~ENABLED Serve(n))
   /\ Request(n, "active.asked", lock[n].owner = "lrm")
 
 ----------------------------------------------------------------------------
@@ -225,12 +225,10 @@ Idle(c) == Alive(c) /\ master = c /\ plan[c] = {}
 LooksDead(n) == Troubled(n) \/ ~On(n)
 LooksFine(n) == Troubled(n) \/ On(n)
 Wanted == IF Operated THEN {"started", "request_stop"} ELSE {"started"}
-
 TakeManagerLock(c) ==  \* crm.slave.campaign, crm.slave.elected: with a new token, nothing in mind
   /\ Alive(c) /\ master # c /\ (calm => master \notin Survivors)
   /\ master' = c /\ plan' = [plan EXCEPT ![c] = {}]
   /\ UNCHANGED <<node, runs, lock, mode, record, calm>>
-
 Decisions(s) ==  \* what may become of a record, by the rows of the service table
   LET r == record[s]
       n == r.home
@@ -283,11 +281,12 @@ TakeAgentLock(c, n) ==  \* crm.master.fence, crm.master.take. All of it is check
 
 ----------------------------------------------------------------------------
 Lrm(n) == \/ Arm(n) \/ Take(n) \/ Feed(n) \/ FeedLate(n) \/ Refused(n) \/ Retake(n) \/ SeeMark(n)
-          \/ Serve(n) \/ Renew(n) \/ CloseWatchdog(n) \/ Exit(n)
+          \/ Serve(n) \/ Renew(n) \/ CloseWatchdog(n) \/ Exit(n) \/ ExitLost(n) \/ SayIdle(n)
+Leaves(n) == SayRestart(n) \/ Doubt(n) \/ LeaveLost(n) \/ Quit(n)
 Manage(c) == \/ TakeManagerLock(c) \/ Write(c) \/ \E s \in Service : Decide(c, s)
              \/ \E n \in Node : TakeAgentLock(c, n)
 Next == \/ Tick \/ \E c \in Crm : Manage(c)
-        \/ \E n \in Node : \/ Lrm(n) \/ SayRestart(n) \/ Work(n) \/ ReleaseArrives(n)
+        \/ \E n \in Node : \/ Lrm(n) \/ Leaves(n) \/ Work(n) \/ ReleaseArrives(n)
                            \/ Crash(n) \/ PowerOn(n) \/ Return(n)
 Spec == Init /\ [][Next]_vars
 

@@ -8,15 +8,15 @@ from pathlib import Path
 
 from hacore.protocol.table import Table
 from model_check.checks.explored import model_of
-from model_check.conform import against_tlc
+from model_check.conform import SPEC, against_companion, against_tlc
 from model_check.explore import explore
 from model_check.ground import Ground
 from model_check.outcome import Check, Step, Story, Verdict
 from model_check.tlc import Answer, TlcError, run
 from model_check.tlc import Verdict as Tlc
-from model_check.world.slices import Slice
+from model_check.world import world
+from model_check.world.slices import SMALL, Slice
 
-SPEC = Path(__file__).parents[2] / "spec"
 SLOW = frozenset({"MCAll", "MCLiveUpdate", "MCOperators"})
 """Configurations of the specification that take TLC minutes."""
 
@@ -39,12 +39,35 @@ def conforms(slice_: Slice, tables: Mapping[str, Table]) -> Check:
         problem = f"{found.violated[0]} does not hold, so there is nothing to compare"
     return Check(
         group="tlc",
-        name=f"{slice_.name} (small)",
+        name=f"{slice_.name} (small)" if slice_ in SMALL else slice_.name,
         sentence=f"Explorer and TLC count the same states. {slice_.sentence}",
         verdict=Verdict.BROKEN if problem else Verdict.PASSED,
         seconds=time.perf_counter() - begin,
         figures=dict(figures),
         problem=problem,
+    )
+
+
+def refines(slice_: Slice, tables: Mapping[str, Table]) -> Check:
+    """Every step of a slice is one that the specification for people takes, too."""
+    begin = time.perf_counter()
+    sentence = f"What the tables do, spec/HACluster.tla tells. {slice_.sentence}"
+    model = world(slice_, tables)
+    try:
+        answer = against_companion(model, Ground(model), tables.values())
+    except TlcError as failure:
+        seconds = time.perf_counter() - begin
+        return Check("refine", slice_.name, sentence, Verdict.BROKEN, seconds, problem=str(failure))
+    verdict, problem = _judged(answer, "")
+    return Check(
+        group="refine",
+        name=slice_.name,
+        sentence=sentence,
+        verdict=verdict,
+        seconds=time.perf_counter() - begin,
+        figures={"distinct states": answer.distinct, "steps": answer.generated - 1},
+        problem=problem,
+        stories=() if verdict is Verdict.PASSED else (_story(answer),),
     )
 
 

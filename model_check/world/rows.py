@@ -101,7 +101,7 @@ class Reader:
     """What else happens when a row ends a round."""
 
 
-def meanings(guard: Guard, values: Mapping[Fact, Maybe]) -> Maybe:
+def meanings(guard: Guard, values: Mapping[Fact, Maybe]) -> Maybe:  # noqa: PLR0911 - one case an operator
     """A guard's value, fact by fact."""
     match guard:
         case Fact():
@@ -110,10 +110,16 @@ def meanings(guard: Guard, values: Mapping[Fact, Maybe]) -> Maybe:
             part = meanings(inner, values)
             return Maybe(~part.must, ~part.may)
         case And(left=left, right=right):
-            one, other = meanings(left, values), meanings(right, values)
+            one = meanings(left, values)
+            if one.may is FALSE:
+                return one
+            other = meanings(right, values)
             return Maybe(one.may & other.may, one.must & other.must)
         case Or(left=left, right=right):
-            one, other = meanings(left, values), meanings(right, values)
+            one = meanings(left, values)
+            if one.must is TRUE:
+                return one
+            other = meanings(right, values)
             return Maybe(one.may | other.may, one.must | other.must)
     if guard is ALWAYS:
         return Maybe(TRUE, TRUE)

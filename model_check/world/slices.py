@@ -314,3 +314,15 @@ SMALL = (
     _slice("new", "One node fails.", "idle crash unguarded", nodes=1),
 )
 """Small enough for TLC to enumerate in seconds: both engines must count the same states."""
+MILLION = next(slice_ for slice_ in QUICK if slice_.name == "masters")
+"""For comparing the explorer with TLC, in what they find and in how long they take: more than a million states."""
+REFINED = (
+    _slice("failover", "One node, which crashes, is cut off or suspected, and fenced.", "crash lapse suspect", nodes=1),
+    _slice("update", "One node, whose LRM is restarted.", "restart", nodes=1, generations=1),
+)
+"""Of each, TLC holds every step against the specification for people."""
+REFINED_LONG = (
+    *REFINED,
+    _slice("recovery", "A node crashes; its service comes up on the other. No time-outs.", "crash suspect", faulty=1),
+    _slice("updated", "As update, and the node may be fenced.", "suspect restart", nodes=1, generations=1),
+)

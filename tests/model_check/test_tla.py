@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from model_check.conform import Counts, against_tlc, refinement
+from model_check.conform import Counts, against_tlc
 from model_check.explore import explore
 from model_check.expr import BOOL, Count, Domain, Duration, Enum, Expr, LangError, Ref, Timer, lift
 from model_check.ground import Ground, evaluate
@@ -618,28 +618,3 @@ LISTS = r"""Long ==
            /\ a_field_with_a_long_name_3[n]
   \/ (\E n \in Node : a_field_with_a_long_name_2[n])
 """
-
-
-CLOCK = """---- MODULE Clock ----
-EXTENDS Naturals
-VARIABLES minute
-Init == minute = 0
-Next == minute' = (minute + 1) % 6
-Spec == Init /\\ [][Next]_minute
-====
-"""
-HOURS = """---- MODULE Hours ----
-EXTENDS Naturals
-CONSTANTS Last
-VARIABLES hour
-Spec == hour = 0 /\\ [][hour' = IF hour = Last THEN 0 ELSE hour + 1]_hour
-====
-"""
-
-
-@pytest.mark.parametrize(("hour", "verdict"), [("minute \\div 2", Verdict.OK), ("minute", Verdict.SAFETY)])
-def test_a_module_refines_another(tmp_path: Path, hour: str, verdict: Verdict) -> None:
-    (tmp_path / "Clock.tla").write_text(CLOCK)
-    (tmp_path / "Hours.tla").write_text(HOURS)
-    text, lines = refinement("Clock", "Hours", {"hour": hour, "Last": "2"})
-    assert check(tmp_path, "Clock_Hours", text, "\n".join(["SPECIFICATION Spec", *lines])).verdict is verdict
