@@ -12,6 +12,7 @@ from pathlib import Path
 from hacore.protocol.table import Table
 from hacore.protocol.tables import TABLES, declared
 from model_check.checks.explored import explored, stories_of
+from model_check.checks.mutated import mutated
 from model_check.checks.proved import proved
 from model_check.checks.specified import configurations, conforms, specified
 from model_check.explore import explore
@@ -60,6 +61,7 @@ def checks(level: Level, tables: Tables, say: Callable[[str], None] = lambda _: 
         for config in configurations(slow=level is Level.LONG):
             say(f"TLC checks {config.stem}")
             yield specified(config)
+        yield mutated(long=level is Level.LONG, say=say)
 
 
 def _explored(level: Level, tables: Mapping[str, Table], say: Callable[[str], None]) -> Iterator[Check]:

@@ -35,6 +35,7 @@ SECTIONS = {
         "lint": "lint:lint",
         "prove": "prove:prove",
         "check": "check:check",
+        "mutants": "mutants:mutants",
     },
     "A cluster on this machine": {
         "demo": "demo:demo",

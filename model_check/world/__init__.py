@@ -7,11 +7,11 @@ actions mean, and how the world behaves.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from hacore.protocol.table import Table
 from hacore.protocol.tables import TABLES
-from model_check.lang import Model, Premise
+from model_check.lang import Field, Model, Premise
 from model_check.world import worker
 from model_check.world.crm import CrmReader
 from model_check.world.environment import Environment
@@ -25,10 +25,12 @@ READ = ("lrm", "crm", "service", "node", "disarm", "worker")
 """The tables that the model is made from."""
 
 
-def world(slice_: Slice, tables: Mapping[str, Table] = TABLES) -> Model:
-    """The model of one slice, over the given tables."""
+def world(
+    slice_: Slice, tables: Mapping[str, Table] = TABLES, make: Callable[[str, list[Field]], Model] = Model
+) -> Model:
+    """The model of one slice, over the given tables. ``make`` makes the model, as yet without actions."""
     dims = Dimensions.of(slice_)
-    model = Model(slice_.name, fields(dims, slice_, tables))
+    model = make(slice_.name, fields(dims, slice_, tables))
     model.premises.append(Premise((dims.lock,), (dims.watchdog, dims.reset)))
     records = Records(dims, slice_, tables)
     for reader in (
