@@ -125,6 +125,10 @@ class Prover:
             answer = self._unbounded.ask_anew(number, goal, given, self.timeout_s)
         return answer[0] is Verdict.PROVED
 
+    def only_where(self, number: int, guard: Expr) -> bool:
+        """Whether it is proved in a moment that the step happens only where ``guard``, over its parameters, holds."""
+        return self._unbounded.only_where(number, guard, list(self.invariants), MOMENT)
+
     def _first_try(self, number: int, invariant: str, goal: Expr, assumed: list[str]) -> Answer:
         """First with those invariants only that other steps needed to keep this one: they often suffice, and the fewer
         they are, the less there is to try."""
@@ -197,6 +201,15 @@ class _Engine:
         solver.set("timeout", round(1000 * timeout_s))
         answer = solver.check()
         return (Verdict.PROVED, tuple(assumed), "") if answer == z3.unsat else _not_proved(solver, answer)
+
+    def only_where(self, number: int, guard: Expr, assumed: list[str], most: int) -> bool:
+        self.solver.push()
+        try:
+            self.solver.add(*self._step(number)[0], z3.Not(self.logic.term(guard)))
+            self.solver.set("rlimit", most)
+            return bool(self.solver.check(*(self.flags[name] for name in assumed)) == z3.unsat)
+        finally:
+            self.solver.pop()
 
     def fails(self, number: int, goal: Expr, assumed: list[str]) -> bool:
         with self._broken(number, goal) as solver:

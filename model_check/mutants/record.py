@@ -8,8 +8,9 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
+from queue import Empty
 from typing import Any
 
 from hacore.protocol.table import Table
@@ -20,6 +21,8 @@ from model_check.mutants.court import Court, Fate, Trial
 RECORD = Path(__file__).with_name("record.json")
 TOGETHER = 60
 """Mutants that are tried in one go: they share compilations."""
+LOOK_S = 5.0
+"""How often it is looked whether the processes are still there."""
 Say = Callable[[str], None]
 
 
@@ -90,7 +93,12 @@ def tried(
     try:
         ended = 0
         while ended < workers:
-            result: Any = results.get()
+            try:
+                result: Any = results.get(timeout=LOOK_S)
+            except Empty:
+                if any(each.exitcode for each in processes):
+                    raise RuntimeError("a process that tries mutants was killed") from None
+                continue
             if result is None:
                 ended += 1
             elif isinstance(result, str):
@@ -111,10 +119,14 @@ def in_units(names: Sequence[str], workers: int) -> list[Sequence[str]]:
 
 
 def _work(units: Any, results: Any, slices: tuple[str, ...]) -> None:
+    parent = parent_process()
+    assert parent is not None
     try:
         court, known = Court(TABLES, slices), named(TABLES)
         while (unit := units.get()) is not None:
             for trial in court.tried([known[name] for name in unit], results.put):
+                if not parent.is_alive():  # it was killed, and nobody waits for more
+                    return
                 results.put((trial.mutant.name, Entry.of(trial)))
         results.put(None)
     except BaseException as problem:
