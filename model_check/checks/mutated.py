@@ -17,17 +17,13 @@ SHOWN = 10
 """Of what is wrong."""
 
 
-def gone(record: Record) -> list[str]:
-    """On record, and no mutant of the tables as they are."""
-    return sorted(record.keys() - named(TABLES).keys())
-
-
 def mutated(long: bool = False, say: Callable[[str], None] = lambda _: None, record: Record | None = None) -> Check:
     """A selection, or all that were tried. ``record``: instead of the one that is kept."""
     begin = time.perf_counter()
-    known = load() if record is None else record
-    names = [it for it in (known if long else selected(known)) if it in named(TABLES)]
-    problems = [f"{it} is on record, and no mutant is called so: hacore mutants --write" for it in gone(known)]
+    known, every = load() if record is None else record, named(TABLES)
+    names = [it for it in (known if long else selected(known)) if it in every]
+    gone = sorted(known.keys() - every.keys())
+    problems = [f"{it} is on record, and no mutant is called so: hacore mutants --write" for it in gone]
     if record is None:
         problems += [f"{path} is not what the record says: hacore mutants --write" for path in stale(known)]
     if not names:
@@ -37,6 +33,7 @@ def mutated(long: bool = False, say: Callable[[str], None] = lambda _: None, rec
         if entry != known[name]:
             problems.append(f"{name}\n  on record: {known[name]}\n  now:       {entry}")
     more = f"\n... and {len(problems) - SHOWN} more" if len(problems) > SHOWN else ""
+    untried = {"not on record": left} if (left := len(every.keys() - known.keys())) else {}
     counts = Counter(known[name].fate for name in names)
     return Check(
         group="mutants",
@@ -44,6 +41,6 @@ def mutated(long: bool = False, say: Callable[[str], None] = lambda _: None, rec
         sentence="Each mutant of the tables is caught, or proved harmless, as docs/mutants.md says.",
         verdict=Verdict.BROKEN if problems else Verdict.PASSED,
         seconds=time.perf_counter() - begin,
-        figures={"mutants": len(names), **{fate.value: counts[fate] for fate in Fate if counts[fate]}},
+        figures={"mutants": len(names), **{fate.value: counts[fate] for fate in Fate if counts[fate]}, **untried},
         problem="\n".join(problems[:SHOWN]) + more,
     )
