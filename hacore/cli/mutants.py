@@ -54,11 +54,11 @@ def mutants(*, row: str | None, write: bool, anew: bool, as_json: bool) -> None:
 
 def _story(row: str, as_json: bool) -> None:
     from hacore.protocol.tables import TABLES
-    from model_check.mutants.changes import mutants as every
+    from model_check.mutants.changes import own
     from model_check.mutants.court import Court
     from model_check.mutants.record import Entry
 
-    chosen = [it for it in every(TABLES) if it.row == row]
+    chosen = [it for it in own().values() if it.row == row]
     if not chosen:
         raise click.BadParameter(f"no mutant changes a row called '{row}': see hacore tables", param_hint="--row")
     told = []
@@ -78,12 +78,12 @@ def _step(step: Any) -> str:
 
 
 def _write(anew: bool, as_json: bool) -> None:
-    from hacore.protocol.tables import TABLES
+    from model_check.mutants.changes import own
     from model_check.mutants.pages import pages
-    from model_check.mutants.record import load, named, save, tried
+    from model_check.mutants.record import load, save, tried
 
-    known = {} if anew else {name: entry for name, entry in load().items() if name in named(TABLES)}
-    due = [name for name in named(TABLES) if name not in known]
+    known = {} if anew else {name: entry for name, entry in load().items() if name in own()}
+    due = [name for name in own() if name not in known]
     kept = time.monotonic()
     try:
         for number, (name, entry) in enumerate(tried(due, say=_progress), 1):
@@ -103,12 +103,12 @@ def _write(anew: bool, as_json: bool) -> None:
 
 
 def _summary(as_json: bool) -> None:
-    from hacore.protocol.tables import TABLES
+    from model_check.mutants.changes import own
     from model_check.mutants.pages import UNTRIED
-    from model_check.mutants.record import load, named
+    from model_check.mutants.record import load
 
     known, counts = load(), dict[str, int]()
-    for name in named(TABLES):
+    for name in own():
         fate = known[name].fate if name in known else UNTRIED
         counts[fate] = counts.get(fate, 0) + 1
     if as_json:

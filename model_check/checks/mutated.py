@@ -6,10 +6,10 @@ import time
 from collections import Counter
 from collections.abc import Callable
 
-from hacore.protocol.tables import TABLES
+from model_check.mutants.changes import own
 from model_check.mutants.court import Fate
 from model_check.mutants.pages import stale
-from model_check.mutants.record import Record, load, named, tried
+from model_check.mutants.record import Record, load, tried
 from model_check.mutants.selection import FEW_GROUNDS, selected
 from model_check.outcome import Check, Verdict
 
@@ -20,7 +20,7 @@ SHOWN = 10
 def mutated(long: bool = False, say: Callable[[str], None] = lambda _: None, record: Record | None = None) -> Check:
     """A selection, or all that were tried. ``record``: instead of the one that is kept."""
     begin = time.perf_counter()
-    known, every = load() if record is None else record, named(TABLES)
+    known, every = load() if record is None else record, own()
     names = [it for it in (known if long else selected(known)) if it in every]
     gone = sorted(known.keys() - every.keys())
     problems = [f"{it} is on record, and no mutant is called so: hacore mutants --write" for it in gone]

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 
 from hacore.protocol.table import ALWAYS, And, Guard, Row, Table, TableError
+from hacore.protocol.tables import TABLES
 from model_check.world import READ
 
 NEVER = ~ALWAYS
@@ -37,6 +39,12 @@ def mutants(tables: Mapping[str, Table]) -> Iterator[Mutant]:
                 except TableError:
                     continue  # the table itself refuses it
                 yield Mutant(kind, row.id, part, changed)
+
+
+@cache
+def own() -> dict[str, Mutant]:
+    """The mutants of hacore's own tables, by name."""
+    return {it.name: it for it in mutants(TABLES)}
 
 
 def _changes(table: Table, row: Row) -> Iterator[tuple[str, str, Row]]:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from itertools import groupby
 from pathlib import Path
 
-from hacore.protocol.table import Table
-from hacore.protocol.tables import TABLES
-from model_check.mutants.changes import Mutant, mutants
+from model_check.mutants.changes import Mutant, own
 from model_check.mutants.court import Fate
 from model_check.mutants.record import Entry, Record
 from model_check.properties import SAFETY
@@ -55,8 +53,8 @@ def stale(record: Record) -> list[str]:
     ]
 
 
-def mutants_page(record: Record, tables: Mapping[str, Table] = TABLES) -> str:
-    every = list(mutants(tables))
+def mutants_page(record: Record) -> str:
+    every = list(own().values())
     lines = ["# Mutants", "", MADE, ABOUT_MUTANTS, *_counts(every, record), "", *_caught(record)]
     for row, its in groupby(every, lambda it: it.row):
         lines += ["", f"## {row}", ""]
@@ -91,9 +89,9 @@ def _caught(record: Record) -> Iterator[str]:
     yield from (f"| {it.name}: {it.sentence} | {caught[it.name]} |" for it in SAFETY)
 
 
-def guards_page(record: Record, tables: Mapping[str, Table] = TABLES) -> str:
+def guards_page(record: Record) -> str:
     lines = ["# What each guard is for", "", MADE, ABOUT_GUARDS.rstrip()]
-    for name, its in groupby(mutants(tables), lambda it: it.table.name):
+    for name, its in groupby(own().values(), lambda it: it.table.name):
         lines += ["", f"## {name}", "", "| row | part | needed by |", "|---|---|---|"]
         for row, parts in groupby((it for it in its if it.kind in PARTS), lambda it: it.row):
             for number, part in enumerate(parts):

@@ -6,16 +6,15 @@ It is made by ``hacore mutants --write``, which takes long, and is read by the c
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from multiprocessing import get_context, parent_process
 from pathlib import Path
 from queue import Empty
 from typing import Any
 
-from hacore.protocol.table import Table
 from hacore.protocol.tables import TABLES
-from model_check.mutants.changes import Mutant, mutants
+from model_check.mutants.changes import own
 from model_check.mutants.court import Court, Fate, Trial
 
 RECORD = Path(__file__).with_name("record.json")
@@ -65,7 +64,7 @@ def load(path: Path = RECORD) -> Record:
 def save(record: Record, path: Path = RECORD) -> None:
     lines = (
         f"{json.dumps(it.name)}: {json.dumps({k: v for k, v in asdict(record[it.name]).items() if v})}"
-        for it in mutants(TABLES)
+        for it in own().values()
         if it.name in record
     )
     scratch = path.with_suffix(".new")
@@ -122,7 +121,7 @@ def _work(units: Any, results: Any, slices: tuple[str, ...]) -> None:
     parent = parent_process()
     assert parent is not None
     try:
-        court, known = Court(TABLES, slices), named(TABLES)
+        court, known = Court(TABLES, slices), own()
         while (unit := units.get()) is not None:
             for trial in court.tried([known[name] for name in unit], results.put):
                 if not parent.is_alive():  # it was killed, and nobody waits for more
@@ -132,7 +131,3 @@ def _work(units: Any, results: Any, slices: tuple[str, ...]) -> None:
     except BaseException as problem:
         results.put(problem)
         raise
-
-
-def named(tables: Mapping[str, Table]) -> dict[str, Mutant]:
-    return {it.name: it for it in mutants(tables)}

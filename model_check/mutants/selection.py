@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import zip_longest
 
-from hacore.protocol.tables import TABLES
 from model_check.mutants import grounds
-from model_check.mutants.changes import Mutant, mutants
+from model_check.mutants.changes import own
 from model_check.mutants.court import WEAKER, Fate
 from model_check.mutants.record import Entry, Record
 
@@ -16,19 +16,24 @@ FEW_GROUNDS = tuple(it.slice.name for it in grounds.SMALL[:6])
 
 
 def selected(record: Record) -> list[str]:
-    """In turn one of each kind of change and fate, of each table; always the same ones of the same record."""
-    groups: dict[tuple[str, str, str], list[str]] = {}
-    for mutant in mutants(TABLES):
-        entry = record.get(mutant.name)
-        if entry and soon_known(entry):
-            groups.setdefault(_group(mutant, entry), []).append(mutant.name)
-    in_turn = (name for names in zip_longest(*groups.values()) for name in names if name)
+    """In turn one of each table, of these in turn one of each kind of change, and of these of each fate. Of the same
+    record always the same ones."""
+    known = [(it, record[it.name].fate) for it in own().values() if it.name in record and soon_known(record[it.name])]
+    in_turn = _in_turn([((it.table.name, it.kind, fate), it.name) for it, fate in known])
     chosen = set(list(in_turn)[:FEW])
-    return [it.name for it in mutants(TABLES) if it.name in chosen]
+    return [name for name in own() if name in chosen]
 
 
-def _group(mutant: Mutant, entry: Entry) -> tuple[str, str, str]:
-    return mutant.table.name, mutant.kind, entry.fate
+def _in_turn(named: list[tuple[tuple[str, ...], str]]) -> Iterator[str]:
+    """Names, from one group after the other: by the first of the words before them, and within by the next ones."""
+    groups: dict[str, list[tuple[tuple[str, ...], str]]] = {}
+    for words, name in named:
+        if not words:
+            yield name
+        else:
+            groups.setdefault(words[0], []).append((words[1:], name))
+    for names in zip_longest(*map(_in_turn, groups.values())):
+        yield from filter(None, names)
 
 
 def soon_known(entry: Entry) -> bool:

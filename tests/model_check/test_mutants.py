@@ -10,7 +10,7 @@ import pytest
 
 from hacore.protocol.tables import TABLES
 from model_check.checks.mutated import mutated
-from model_check.mutants.changes import mutants
+from model_check.mutants.changes import own
 from model_check.mutants.court import WEAKER, Court, Fate, Trial
 from model_check.mutants.grounds import DEEP, NAMED, SMALL
 from model_check.mutants.pages import UNTRIED, guards_page, mutants_page, stale
@@ -21,7 +21,7 @@ from model_check.outcome import Verdict
 from model_check.properties import SAFETY
 from model_check.world import READ, world
 
-EVERY = {it.name: it for it in mutants(TABLES)}
+EVERY = own()
 
 
 UNSAFE = "lrm.active.leave_frozen: without QUIET"
