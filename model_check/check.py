@@ -14,6 +14,7 @@ from hacore.protocol.tables import TABLES, declared
 from model_check import liveness
 from model_check.checks.explored import explored, multiplexed, stories_of
 from model_check.checks.live import LACKS, MORE_LACKS, live, must_reset, must_stall
+from model_check.checks.mutated import mutated
 from model_check.checks.proved import proved
 from model_check.checks.sometimes import sometimes
 from model_check.checks.specified import configurations, conforms, refines, specified
@@ -73,6 +74,7 @@ def checks(level: Level, tables: Tables, say: Callable[[str], None] = lambda _: 
         for config in configurations(slow=level is Level.LONG):
             say(f"TLC checks {config.stem}")
             yield specified(config)
+        yield mutated(long=level is Level.LONG, say=say)
 
 
 def upgrades(level: Level, old: Tables, new: Tables, say: Callable[[str], None] = lambda _: None) -> Iterator[Check]:

@@ -31,6 +31,8 @@ from model_check.smt import Change, Logic, Term, typing
 
 SOON_S = 1.0
 """What is true is mostly proved in milliseconds: after this time a small counterexample is looked for first."""
+MOMENT = 300_000
+"""The same in units of Z3, which do not depend on the machine or its load: most proofs take less than ten thousand."""
 FEW = 3
 """With up to so many elements of each domain."""
 
@@ -115,6 +117,18 @@ class Prover:
         name, row = (action.name, action.row) if action else ("", "")
         return Obligation(number, name, row, invariant, verdict, perf_counter() - begun, used, reason, found)
 
+    def proves(self, number: int, invariant: str, assumed: Collection[str], patient: bool = False) -> bool:
+        """Whether the obligation is proved from these invariants, in a moment or with patience: no more than that."""
+        goal, given = (self.invariants | self.typing)[invariant], list(assumed)
+        answer = self._unbounded.ask(number, goal, given, self.timeout_s, MOMENT)
+        if answer[0] is Verdict.UNKNOWN and patient:
+            answer = self._unbounded.ask_anew(number, goal, given, self.timeout_s)
+        return answer[0] is Verdict.PROVED
+
+    def only_where(self, number: int, guard: Expr) -> bool:
+        """Whether it is proved in a moment that the step happens only where ``guard``, over its parameters, holds."""
+        return self._unbounded.only_where(number, guard, list(self.invariants), MOMENT)
+
     def _first_try(self, number: int, invariant: str, goal: Expr, assumed: list[str]) -> Answer:
         """First with those invariants only that other steps needed to keep this one: they often suffice, and the fewer
         they are, the less there is to try."""
@@ -167,11 +181,12 @@ class _Engine:
         self.solver.add(*self.logic.axioms())
         self.solver.add(*(z3.Implies(self.flags[name], term) for name, term in invariants.items()))
 
-    def ask(self, number: int, goal: Expr, assumed: list[str], timeout_s: float) -> Answer:
-        """Whether the goal holds after the step."""
+    def ask(self, number: int, goal: Expr, assumed: list[str], timeout_s: float, most: int = 0) -> Answer:
+        """Whether the goal holds after the step. ``most``: so many of Z3's own units of work at most, if not 0."""
         names = {self.flags[name].get_id(): name for name in assumed}
         with self._broken(number, goal) as solver:
             solver.set("timeout", round(1000 * timeout_s))
+            solver.set("rlimit", most)
             answer = solver.check(*(self.flags[name] for name in assumed))
             if answer == z3.unsat:
                 return Verdict.PROVED, tuple(names[flag.get_id()] for flag in solver.unsat_core()), ""
@@ -186,6 +201,15 @@ class _Engine:
         solver.set("timeout", round(1000 * timeout_s))
         answer = solver.check()
         return (Verdict.PROVED, tuple(assumed), "") if answer == z3.unsat else _not_proved(solver, answer)
+
+    def only_where(self, number: int, guard: Expr, assumed: list[str], most: int) -> bool:
+        self.solver.push()
+        try:
+            self.solver.add(*self._step(number)[0], z3.Not(self.logic.term(guard)))
+            self.solver.set("rlimit", most)
+            return bool(self.solver.check(*(self.flags[name] for name in assumed)) == z3.unsat)
+        finally:
+            self.solver.pop()
 
     def fails(self, number: int, goal: Expr, assumed: list[str]) -> bool:
         with self._broken(number, goal) as solver:

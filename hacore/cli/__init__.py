@@ -36,6 +36,7 @@ SECTIONS = {
         "lint": "lint:lint",
         "prove": "prove:prove",
         "check": "check:check",
+        "mutants": "mutants:mutants",
     },
     "A cluster on this machine": {
         "demo": "demo:demo",

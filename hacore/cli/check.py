@@ -22,6 +22,7 @@ HELP = """Check the protocol: the tables that the daemons run, by independent me
   tlc        TLC counts the same states of the same worlds
   must fail  weaker protocols, each of which must break a property
   refine     each step of the model is one that the specification written for people (spec/) tells (TLC)
+  mutants    the tables with one thing changed: caught, or proved harmless, as docs/mutants.md says of each
   spec       the specification written for people (spec/), and its configurations that must fail (TLC)
 
 One line a check. --quick takes about a minute, the default some minutes, --long much longer. Counterexamples are

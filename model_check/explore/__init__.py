@@ -6,7 +6,7 @@ is asked in :mod:`model_check.explore.live`, which needs scipy.
 """
 
 from model_check.explore.result import Exploration, Progress, Seconds, Step
-from model_check.explore.run import explore
+from model_check.explore.run import explore, ready
 from model_check.explore.story import story
 from model_check.explore.symmetry import SymmetryError
 
@@ -17,5 +17,6 @@ __all__ = [
     "Step",
     "SymmetryError",
     "explore",
+    "ready",
     "story",
 ]

@@ -28,6 +28,7 @@ def explore(
     symmetry: Iterable[Domain] = (),
     progress: Callable[[Progress], None] | None = None,
     keep: bool = True,
+    made: Engine | None = None,
 ) -> Exploration:
     """Visit every state that can be reached, and say what was found.
 
@@ -35,7 +36,7 @@ def explore(
     compiler. ``invariants``: names, all if None. It stops after the level in which one is violated, or with
     ``deadlock`` a state has no successor, or that brings the number of states to the ``limit``. ``sometimes``: ground
     truths that shall hold in some state. ``symmetry``: domains whose elements may be exchanged for one another.
-    ``keep``: the levels, for stories.
+    ``keep``: the levels, for stories. ``made``: what :func:`ready` made, for one of many runs of the same model.
     """
     starts = packed(ground, start)
     truths = dict(sometimes or {})
@@ -44,8 +45,12 @@ def explore(
         raise KeyError(f"the model has no invariant {', '.join(sorted(unknown))}")
     begin = time.perf_counter()
     symmetries = Symmetry(ground, symmetry, starts)
-    made = _engine(ground, engine, [symmetries.somewhere(truth) for truth in truths.values()], symmetries)
-    checked = time.perf_counter() - begin - made.generate_s - made.compile_s
+    if made is None:
+        made = _engine(ground, engine, [symmetries.somewhere(truth) for truth in truths.values()], symmetries)
+        checked = time.perf_counter() - begin - made.generate_s - made.compile_s
+        prepared = checked + made.generate_s, made.compile_s
+    else:
+        prepared = 0.0, 0.0
     task = Task(
         starts=starts,
         wanted=tuple(name in wanted for name in ground.invariants),
@@ -57,7 +62,7 @@ def explore(
     )
     begin = time.perf_counter()
     found = made.run(task)
-    seconds = Seconds(checked + made.generate_s, made.compile_s, time.perf_counter() - begin)
+    seconds = Seconds(*prepared, time.perf_counter() - begin)
     names = list(ground.invariants)
     return Exploration(
         engine=made.name,
@@ -75,6 +80,11 @@ def explore(
         predecessor=made.predecessor,
         canonical=symmetries.canonical,
     )
+
+
+def ready(ground: Ground, engine: str = "auto") -> Engine:
+    """An engine for many runs of one model, without ``sometimes`` and ``symmetry``."""
+    return _engine(ground, engine, (), Symmetry(ground, (), packed(ground, None)))
 
 
 def packed(ground: Ground, start: Iterable[Sequence[int]] | None) -> Words:

@@ -7,11 +7,11 @@ actions mean, and how the world behaves.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from hacore.protocol.table import Table
 from hacore.protocol.tables import TABLES
-from model_check.lang import Model, Premise
+from model_check.lang import Field, Model, Premise
 from model_check.world import worker
 from model_check.world.crm import CrmReader
 from model_check.world.environment import Environment
@@ -26,12 +26,17 @@ READ = ("lrm", "crm", "service", "node", "disarm", "worker")
 """The tables that the model is made from."""
 
 
-def world(slice_: Slice, tables: Mapping[str, Table] = TABLES, versions: Sequence[Mapping[str, Table]] = ()) -> Model:
+def world(
+    slice_: Slice,
+    tables: Mapping[str, Table] = TABLES,
+    versions: Sequence[Mapping[str, Table]] = (),
+    make: Callable[[str, list[Field]], Model] = Model,
+) -> Model:
     """The model of one slice, over the given tables. Its fields know the states of all ``versions``, if there are
-    several."""
+    several. ``make`` makes the model, as yet without actions."""
     dims = Dimensions.of(slice_)
     spells = Spells(dims, slice_, frozenset(row.id for row in tables["service"].rows if row.target == "fence"))
-    model = Model(slice_.name, [*fields(dims, slice_, *(versions or (tables,))), *spells.fields()])
+    model = make(slice_.name, [*fields(dims, slice_, *(versions or (tables,))), *spells.fields()])
     model.premises.append(Premise((dims.lock,), (dims.watchdog, dims.reset)))
     records = Records(dims, slice_, spells, tables)
     for reader in (

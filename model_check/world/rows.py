@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
-from functools import partial
+from functools import lru_cache, partial
 from typing import TypeAlias
 
 from hacore.protocol.table import ALWAYS, Action, And, Checker, Fact, Guard, Not, Or, Row, Site, Table
@@ -130,13 +130,31 @@ def firing(rows: Sequence[Row], known: Callable[[Fact], Truth]) -> dict[str, Exp
     """For each row of a state, by id, where it may fire: the first whose guard holds does."""
     facts = dict.fromkeys(fact for row in rows for fact in row.guard.facts())
     values = {fact: Maybe.of(known(fact)) for fact in facts}
-    found: dict[str, Expr] = {}
+    return dict(zip((row.id for row in rows), _firing(tuple(row.guard for row in rows), _Values(values)), strict=True))
+
+
+class _Values(dict[Fact, Maybe]):
+    """Values that are known by what they are: expressions cannot be compared, but equal ones are one object."""
+
+    def _key(self) -> frozenset[tuple[str, int, int]]:
+        return frozenset((fact.name, value.may.id, value.must.id) for fact, value in self.items())
+
+    def __hash__(self) -> int:  # type: ignore[override]
+        return hash(self._key())
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Values) and self._key() == other._key()
+
+
+@lru_cache(10_000)
+def _firing(guards: tuple[Guard, ...], values: _Values) -> tuple[Expr, ...]:
+    """Worlds that differ little, a table's mutants for one, have most states in common."""
+    found: list[Expr] = []
     above: Guard | None = None
-    for row in rows:
-        guard = row.guard if above is None else above & row.guard
-        found[row.id] = _possible(guard, values, MOST_CASES)
-        above = ~row.guard if above is None else above & ~row.guard
-    return found
+    for guard in guards:
+        found.append(_possible(guard if above is None else above & guard, values, MOST_CASES))
+        above = ~guard if above is None else above & ~guard
+    return tuple(found)
 
 
 def _possible(guard: Guard, values: Mapping[Fact, Maybe], cases: int) -> Expr:

@@ -19,7 +19,6 @@ from model_check.checks.explored import explored
 from model_check.checks.proved import proved
 from model_check.checks.specified import conforms
 from model_check.imported import ImportedError, load
-from model_check.mutants import Court, Fate, Mutant, mutants
 from model_check.outcome import Verdict
 from model_check.world.slices import DEFAULT, LONG, QUICK, SMALL, Slice
 
@@ -139,28 +138,3 @@ def test_what_holds_no_tables_is_refused(tmp_path: Path, name: str, text: str, s
     file.write_text(text)
     with pytest.raises(ImportedError, match=says):
         load(file)
-
-
-# --------------------------------------------------------------------------------------------------------- mutants
-
-
-def named(kind: str, row: str, part: str) -> Mutant:
-    return next(it for it in mutants(TABLES) if (it.kind, it.row, it.part) == (kind, row, part))
-
-
-def test_mutants_are_many_and_differ_from_the_tables() -> None:
-    found = list(mutants(TABLES))
-    assert len(found) > 500
-    assert len({mutant.name for mutant in found}) == len(found)
-    assert all(mutant.table != TABLES[mutant.table.name] for mutant in found)
-
-
-def test_a_mutant_is_caught_by_a_named_property() -> None:
-    trial = Court(TABLES, (BY_NAME["update"],)).tried(named("without", "lrm.lost.quit", "QUIET"))
-    assert (trial.fate, trial.property) == (Fate.CAUGHT, "SafeDisarm")
-    assert trial.steps
-
-
-def test_a_mutant_may_be_proved_safe() -> None:
-    trial = Court(TABLES, ()).tried(named("given without", "lrm.wait.ask", "NO_FENCE_MARK"))
-    assert trial.fate is Fate.SAFE

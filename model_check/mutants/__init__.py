@@ -1,0 +1,1 @@
+"""Mutants: the tables with one thing changed, and what becomes of each."""
