@@ -68,14 +68,7 @@ Rows: TypeAlias = Mapping[str, Row | tuple[Row, ...]]
 
 def substituted(table: Table, rows: Rows, *states: State) -> dict[str, Table]:
     """The table with some rows replaced by others, or left out: (), and perhaps more states. By its name."""
-    unknown = set(rows) - set(table.by_id)
-    if unknown:
-        raise ValueError(f"table {table.name} has no rows {', '.join(sorted(unknown))}")
-    changed: list[Row] = []
-    for row in table.rows:
-        new = rows.get(row.id, row)
-        changed += [new] if isinstance(new, Row) else new
-    return {table.name: replace(table, rows=tuple(changed), states=(*table.states, *states))}
+    return {table.name: table.substituted(rows, *states)}
 
 
 def without_given(table: Table, given: Mapping[str, tuple[Fact, ...]]) -> dict[str, Table]:
