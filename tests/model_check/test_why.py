@@ -186,7 +186,7 @@ def test_names_are_unique_and_sentences_are_sentences() -> None:
 
 
 def test_substitutions_know_their_rows() -> None:
-    with pytest.raises(ValueError, match="there is no row lrm.nothing"):
+    with pytest.raises(ValueError, match="there is no row lrm"):
         substituted(lrm.LRM, {"lrm.nothing": ()})
 
 
