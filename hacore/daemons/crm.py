@@ -9,8 +9,8 @@ from hacore.manager.documents import STATUS, DocumentError, members_of, status_o
 from hacore.manager.round import NOTHING, busy, decide, fit
 from hacore.manager.view import Sight
 from hacore.protocol import crm as protocol
-from hacore.protocol import reference
 from hacore.protocol.locks import FENCING, MANAGER_LOCK, Lock, Watch, agent_lock, heartbeat
+from hacore.protocol.reference import vocabulary as reference
 from hacore.protocol.requests import Asking, Clock, Committed, Document, Read, Say, Snapshot, Unavailable, ask
 from hacore.protocol.table import Checker, Fact, Table
 from hacore.protocol.tables import TABLES

@@ -22,8 +22,8 @@ from hacore.manager.documents import (
 )
 from hacore.manager.jobs import Duty
 from hacore.protocol import lrm as protocol
-from hacore.protocol import reference
 from hacore.protocol.locks import Lock, agent_lock
+from hacore.protocol.reference import vocabulary as reference
 from hacore.protocol.requests import (
     Accepted,
     Asking,

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from hacore.manager.documents import Disarm
 from hacore.manager.view import Event, View
 from hacore.protocol import disarm as table
-from hacore.protocol import reference
 from hacore.protocol.locks import Lock, agent_lock
+from hacore.protocol.reference import vocabulary as reference
 from hacore.protocol.table import Action, Fact
 
 _UNSETTLED = frozenset({"fence", "recovery", "migrate", "relocate"})

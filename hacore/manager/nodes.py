@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from hacore.manager.view import View
 from hacore.protocol import node as table
-from hacore.protocol import reference
+from hacore.protocol.reference import vocabulary as reference
 from hacore.protocol.table import Action, Fact
 from hacore.protocol.vocabulary import FENCED, MAINTENANCE_ASKED
 

@@ -17,8 +17,8 @@ from hacore.manager.documents import (
 )
 from hacore.manager.placement import Way, choose
 from hacore.manager.view import View
-from hacore.protocol import reference
 from hacore.protocol import service as table
+from hacore.protocol.reference import vocabulary as reference
 from hacore.protocol.table import Action, Fact, Row, Table
 from hacore.protocol.vocabulary import FENCED
 

@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cached_property
-from typing import NoReturn
+from typing import Any, NoReturn
 
 NO_TRUTH_VALUE = (
     "a guard has no truth value of its own: combine guards with & | ~ (and parentheses), "
@@ -286,6 +286,10 @@ class Table:
         left = {row.state for row in changed}
         known = {state.name: state for state in (*self.states, *states) if state.final or state.name in left}
         return replace(self, rows=tuple(changed), states=tuple(known.values()))
+
+    def changed(self, row_id: str, **changes: Any) -> Row:
+        """A row of this table with other fields, for a variant."""
+        return replace(self.by_id[row_id], **changes)
 
     def step(self, state: str, fact: Callable[[Fact], bool]) -> Row:
         """The row that fires: the first row of ``state`` whose guard holds. Changes nothing."""
