@@ -17,7 +17,9 @@ HELP = """Check the protocol: the tables that the daemons run, by independent me
 
 \b
   lint       rows that never fire, states never reached (Z3)
-  explore    every state of bounded worlds made from the tables: safety, deadlock, which rows fire
+  explore    every state of bounded worlds made from the tables: safety, deadlock, no needless reset
+  sometimes  each row fires, and what must be possible happens
+  live       what must come about does, under the assumptions that each line names: no fair run avoids it for ever
   prove      an inductive invariant, for any number of nodes and services and for dense time (Z3)
   tlc        TLC counts the same states of the same worlds
   must fail  weaker protocols, each of which must break a property
@@ -43,8 +45,8 @@ Examples:
   hacore check --upgrade released.json
 
 \b
-Exit codes: 0 all is well; 12 a safety property is broken; 13 a liveness property is; 3 a check could not be carried
-out; 2 the command was not understood.
+Exit codes: 0 all is well; 12 a safety property is broken; 13 a liveness property is, or something never happens
+that must be possible; 3 a check could not be carried out; 2 the command was not understood.
 """
 
 
