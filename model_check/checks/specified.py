@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
-from hacore.protocol.table import Table
 from model_check.checks.explored import model_of
+from model_check.checks.proved import Source
 from model_check.conform import SPEC, against_companion, against_tlc
 from model_check.explore import explore
 from model_check.ground import Ground
@@ -21,10 +21,10 @@ SLOW = frozenset({"MCAll", "MCLiveUpdate", "MCOperators"})
 """Configurations of the specification that take TLC minutes."""
 
 
-def conforms(slice_: Slice, tables: Mapping[str, Table]) -> Check:
+def conforms(slice_: Slice, tables: Source) -> Check:
     """The explorer and TLC find equally many states in one slice, at equal depth."""
     begin = time.perf_counter()
-    model = model_of(slice_, tables)
+    model = model_of(slice_, tables())
     ground = Ground(model)
     found = explore(ground, keep=False)
     problem, figures = "", {"explorer": found.distinct, "depth": found.depth}
@@ -48,13 +48,14 @@ def conforms(slice_: Slice, tables: Mapping[str, Table]) -> Check:
     )
 
 
-def refines(slice_: Slice, tables: Mapping[str, Table]) -> Check:
+def refines(slice_: Slice, tables: Source) -> Check:
     """Every step of a slice is one that the specification for people takes, too."""
     begin = time.perf_counter()
     sentence = f"What the tables do, spec/HACluster.tla tells. {slice_.sentence}"
-    model = world(slice_, tables)
+    known = tables()
+    model = world(slice_, known)
     try:
-        answer = against_companion(model, Ground(model), tables.values())
+        answer = against_companion(model, Ground(model), known.values())
     except TlcError as failure:
         seconds = time.perf_counter() - begin
         return Check("refine", slice_.name, sentence, Verdict.BROKEN, seconds, problem=str(failure))
