@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from hacore.manager.documents import Disarm, LrmStatus, Record, Resource, status_of
+from hacore.manager.documents import Disarm, LrmStatus, Record, Resource, Status, status_of
 from hacore.manager.round import decide
 from hacore.manager.view import View
 from hacore.protocol.disarm import DISARM
@@ -135,3 +135,11 @@ def test_records_are_kept_while_disarmed_whatever_is_configured() -> None:
     cluster.resources = {VM: Resource("n1")}
     view = View.of(OWN, after(cluster.snapshot(), cluster.decide()), cluster.sight)
     assert set(view.status.services) == {WEB}
+
+
+@pytest.mark.parametrize(("state", "told"), [("disarmed", "rearmed"), ("disarming", "disarm_withdrawn")])
+def test_people_are_told_of_arming_after_all_that_follows_from_it(state: str, told: str) -> None:
+    cluster = Cluster(status=Status(OWN, dict.fromkeys(NODES, "online"), disarm=Disarm("freeze", state), last_uid=9))
+    cluster.service(WEB, Record("freeze", "n1", "7"))
+    cluster.command("arm-ha")
+    assert kinds(cluster.decide()) == ["service_state", told]

@@ -19,7 +19,7 @@ from hacore.manager.documents import (
     resources_of,
     status_of,
 )
-from hacore.manager.round import decide, fit
+from hacore.manager.round import busy, decide, fit
 from hacore.manager.view import Sight
 from hacore.protocol import service
 from hacore.protocol.locks import FENCING, Lock, agent_lock
@@ -260,3 +260,33 @@ def test_the_master_names_itself() -> None:
     cluster.status.master = "n1"
     assert status_of(after(cluster.snapshot(), cluster.decide())).master == OWN
     assert kinds(cluster.decide()) == []
+
+
+def test_what_is_left_without_services_is_the_recorded_masters() -> None:
+    cluster = Cluster()
+    cluster.status.master = "n1"
+    cluster.command("enable-node-maintenance n2")
+    assert not fit(OWN, cluster.snapshot(), cluster.sight)
+    assert fit("n1", cluster.snapshot(), cluster.sight)
+    cluster.lose("n1")
+    assert fit(OWN, cluster.snapshot(), cluster.sight)
+
+
+def test_a_master_is_busy_with_what_is_configured_not_with_a_command() -> None:
+    cluster = Cluster()
+    cluster.command("enable-node-maintenance n2")
+    assert not busy(cluster.snapshot())
+    assert busy(Cluster(resources={WEB: Resource("n1")}).snapshot())
+
+
+def test_one_node_after_the_other_is_marked_and_fenced() -> None:
+    """The first whose lock is to be had is fenced before the next is marked: in the order of the services."""
+    cluster = Cluster()
+    cluster.service("proc:a", Record("fence", "n2", "7"))
+    cluster.service("proc:b", Record("fence", "n1", "8"))
+    cluster.lose("n1", "n2")
+    cluster.sight = replace(cluster.sight, expired=frozenset({"n1", "n2"}), again=True)
+    decision = cluster.decide()
+    status = status_of(after(cluster.snapshot(), decision))
+    assert (status.nodes["n2"], status.nodes["n1"]) == ("fence", "unknown")
+    assert decide(OWN, after(cluster.snapshot(), decision), cluster.sight).fence_due == "n2"

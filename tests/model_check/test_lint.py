@@ -12,6 +12,7 @@ from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hacore.protocol.reference.tables import REFERENCE
 from hacore.protocol.table import ALWAYS, Action, Checker, Fact, Guard, Row, Site, State, Table
 from hacore.protocol.tables import TABLES, declared
 from model_check.enumerate import MOST_FACTS, cases, columns, verdict
@@ -266,3 +267,9 @@ def test_too_many_facts_are_refused_rather_than_waited_for() -> None:
         many = many & Fact(f"F{number}", Checker.LOCAL, "")
     with pytest.raises(ValueError, match=f"depends on {MOST_FACTS + 1} facts, over {MOST_FACTS}"):
         verdict(table(("off", many, "gone")))
+
+
+def test_the_reference_variant_is_sound_too() -> None:
+    """Only what its workers never end with has no way to it."""
+    findings = lint(REFERENCE.values(), ())
+    assert [(each.where, each.kind) for each in findings] == [("down", Kind.NEVER_ENTERED)]

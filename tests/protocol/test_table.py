@@ -174,3 +174,28 @@ def test_what_was_read_may_decide_but_not_act() -> None:
     decide = Row("t.off.go", "off", A & ~READ, "on")
     act = Row("t.on.act", "on", ALWAYS, "gone", do=(FEED,))
     assert table(decide, STAY, act).step("off", {A}.__contains__).target == "on"
+
+
+def test_a_variant_has_other_rows_in_the_same_places() -> None:
+    table = Table(
+        "t",
+        "",
+        (State("one", ""), State("two", ""), State("gone", "", final=True)),
+        (
+            Row("t.go", "one", A, "two"),
+            Row("t.stay", "one", ALWAYS, "one"),
+            Row("t.end", "two", A, "gone"),
+            Row("t.wait", "two", ALWAYS, "two"),
+        ),
+    )
+    leap = table.changed("t.go", target="gone")
+    variant = table.substituted({"t.go": (leap, Row("t.back", "one", B, "one")), "t.end": (), "t.wait": ()})
+    assert [row.id for row in variant.rows] == ["t.go", "t.back", "t.stay"]
+    assert [state.name for state in variant.states] == ["one", "gone"], "a state that no row leaves any more is gone"
+    assert table.by_id["t.go"].target == "two"
+    extended = table.substituted({"t.end": Row("t.end", "two", A, "three")}, State("three", "", final=True))
+    assert "three" in extended.by_state
+    with pytest.raises(TableError, match="there is no row t"):
+        table.substituted({"t.nothing": ()})
+    with pytest.raises(TableError, match="is not total"):
+        table.substituted({"t.stay": ()})
