@@ -145,6 +145,7 @@ def test_config(serving: Cluster) -> None:
         "max_relocate": 1,
         "failback": True,
         "comment": "",
+        "lock": "",
     }
     lines = serving.ok("config").splitlines()
     assert [line for line in lines if not line.startswith(" ")] == list(shown)

@@ -236,7 +236,9 @@ def assert_agreement(checked: Table) -> None:
     assert set(checked.by_state) - reachable(checked, dead) == opinion.unreachable
 
 
-@pytest.mark.parametrize("name", TABLES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name == "lrm" else name for name in TABLES]
+)
 def test_truth_tables_agree_about_the_tables(name: str) -> None:
     assert_agreement(TABLES[name])
 

@@ -200,6 +200,7 @@ def test_the_form_of_the_json_is_stable() -> None:
                 }
             ],
             "fired": {"t.r": 3},
+            "seen": {},
         }
     ]
 
