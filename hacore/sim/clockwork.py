@@ -18,8 +18,9 @@ from hacore.protocol.table import Table
 from hacore.protocol.timing import Timing
 from hacore.sim.events import Events
 from hacore.sim.hardware import Hardware
-from hacore.sim.operators import Operators
+from hacore.sim.operators import Operator
 from hacore.sim.scenario import Scenario, ScenarioError
+from hacore.sim.switches import ClockSwitches
 
 DAEMONS: dict[str, type[Daemon]] = {"crm": Crm, "lrm": Lrm}
 """In the order in which they run on a node."""
@@ -56,7 +57,7 @@ class Clockwork:
         self.nodes = sorted(scenario.nodes)
         self.slots = {node: {kind: Slot(kind, node) for kind in DAEMONS} for node in self.nodes}
         self.hardware = Hardware(self)
-        self.operators = Operators(self)
+        self.operator, self.switches = Operator(self.hardware), ClockSwitches(self)
         self.skipped = dict.fromkeys(DAEMONS, 0)
         """Rounds that all daemons of a kind are still to skip."""
 
@@ -78,7 +79,7 @@ class Clockwork:
                 continue
             for command in commands:
                 last_s = self.now_s
-                resume_s = max(resume_s, self.now_s + self.operators.carry_out(command))
+                resume_s = max(resume_s, self.now_s + self.operator.carry_out(command, self.switches))
             if self.now_s > MOST_S:
                 raise ScenarioError(f"not over after {MOST_S} s")
 

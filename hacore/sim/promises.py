@@ -19,16 +19,26 @@ from typing import TYPE_CHECKING, Any
 from hacore.manager.documents import STATUS
 from hacore.protocol.locks import FENCING, MANAGER_LOCK, Lock
 from hacore.protocol.requests import JSON, Job, Outcome
-from tests.daemons.parts import Node, Process, Violation
+from hacore.sim.processes import Node, Process
 
 if TYPE_CHECKING:
-    from tests.daemons.world import World
+    from hacore.sim.world import World
 
 EXCUSED_S = 30.0
 """For so long after a disturbance a reset may follow from it."""
 
 
-class Checks:
+class Violation(AssertionError):  # noqa: N818 - it says what is the case
+    """A promise is not kept; ``name`` is the promise's."""
+
+    def __init__(self, name: str, text: str) -> None:
+        super().__init__(f"{name}: {text}")
+        self.name = name
+
+
+class Promises:
+    """Is told what happens, and raises :class:`Violation`."""
+
     def __init__(self, world: World) -> None:
         self.world = world
         self.off: frozenset[str] = frozenset()
