@@ -19,6 +19,7 @@ from hacore.protocol.timing import Timing
 from hacore.sim.events import Events
 from hacore.sim.hardware import Hardware
 from hacore.sim.operators import Operator
+from hacore.sim.processes import quick
 from hacore.sim.scenario import Scenario, ScenarioError
 from hacore.sim.switches import ClockSwitches
 
@@ -29,6 +30,11 @@ COMMANDS_EVERY = 5
 QUIET_S = 500
 """A run ends so long after the last command."""
 MOST_S = 10_000
+
+
+def loop_of(scenario: Scenario) -> int:
+    """How long a loop takes, in seconds."""
+    return max(20, 2 * len(scenario.nodes))
 
 
 @dataclass
@@ -102,7 +108,7 @@ class Clockwork:
 
     def start(self, slot: Slot) -> None:
         slot.asked.clear()
-        daemon = DAEMONS[slot.kind](slot.node, self.timing, self.tables)
+        daemon = quick(DAEMONS[slot.kind](slot.node, self.timing, self.tables))
         slot.daemon = daemon
         self.say(slot, "daemon_state", {"from": "startup", "to": daemon.shown})
 

@@ -42,6 +42,7 @@ from hacore.protocol.requests import (
     Unavailable,
 )
 from hacore.sim.documents import documents_of
+from hacore.sim.processes import quick
 from hacore.sim.services import Services
 from hacore.sim.stats import Stats
 from hacore.sim.store import Store
@@ -200,7 +201,7 @@ class Hardware:
 
     def _spawn(self, slot: Slot, request: Spawn) -> None:
         """A worker does all its work at once."""
-        outcome = self.carry_out(slot, Worker(slot.node, request.job, self.run.tables).work())
+        outcome = self.carry_out(slot, quick(Worker(slot.node, request.job, self.run.tables)).work())
         self.machines[slot.node].outcomes.append(outcome)
 
     def _reap(self, slot: Slot, _: Reap) -> tuple[Outcome, ...]:

@@ -34,7 +34,7 @@ from hacore.protocol.table import Table
 from hacore.protocol.timing import Timing
 from hacore.sim.devices import Devices
 from hacore.sim.events import Events
-from hacore.sim.processes import BOOT_S, Node, Process
+from hacore.sim.processes import BOOT_S, Node, Process, quick
 from hacore.sim.promises import Promises
 from hacore.sim.services import Services
 from hacore.sim.stats import Stats
@@ -154,7 +154,7 @@ class World:
             self.start(node, kind)
 
     def start(self, node: Node, kind: str) -> None:
-        process = Process(self.number(), kind, node, self.kinds[kind](node.name))
+        process = Process(self.number(), kind, node, quick(self.kinds[kind](node.name)))
         node.daemons[kind] = process
         self.after(self.rng.uniform(0, 0.2), lambda: self._round(process))
 
@@ -294,7 +294,7 @@ class World:
 
     def spawn(self, lrm: Process, job: Job) -> None:
         self.promises.spawned(lrm, job)
-        process = Process(self.number(), "worker", lrm.node, self.worker(lrm.node.name, job), lrm)
+        process = Process(self.number(), "worker", lrm.node, quick(self.worker(lrm.node.name, job)), lrm)
         process.generator = process.machine.work()
         lrm.node.workers.append(process)
         self.after(self.rng.uniform(0, 0.02), lambda: self.go_on(process, lambda: self._send(process, None)))
