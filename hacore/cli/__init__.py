@@ -37,6 +37,9 @@ SECTIONS = {
         "prove": "prove:prove",
         "check": "check:check",
     },
+    "Simulation": {
+        "sim": "sim:sim",
+    },
     "A cluster on this machine": {
         "demo": "demo:demo",
         "up": "local:up",

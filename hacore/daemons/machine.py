@@ -42,7 +42,7 @@ class Stepper:
 
 
 class QuickStepper(Stepper):
-    """The same by the table alone, for simulations, which take many steps; a property test holds both against each other."""
+    """The same by the table alone, for simulations, which take many steps: a test holds both against each other."""
 
     def __init__(self, table: Table) -> None:
         self.table, self.state = table, table.initial

@@ -18,6 +18,7 @@ from hacore.protocol.table import Table
 from hacore.protocol.timing import Timing
 from hacore.sim.events import Events
 from hacore.sim.hardware import Hardware
+from hacore.sim.notes import Notes
 from hacore.sim.operators import Operator
 from hacore.sim.processes import quick
 from hacore.sim.scenario import Scenario, ScenarioError
@@ -64,6 +65,7 @@ class Clockwork:
         self.slots = {node: {kind: Slot(kind, node) for kind in DAEMONS} for node in self.nodes}
         self.hardware = Hardware(self)
         self.operator, self.switches = Operator(self.hardware), ClockSwitches(self)
+        self.notes = Notes(self)
         self.skipped = dict.fromkeys(DAEMONS, 0)
         """Rounds that all daemons of a kind are still to skip."""
 
@@ -96,6 +98,7 @@ class Clockwork:
                 if slot.daemon and not self.skipped[slot.kind]:
                     self._round(slot)
             self._look_at_watchdogs()
+        self.notes = Notes(self)
         self.skipped = {kind: max(0, rounds - 1) for kind, rounds in self.skipped.items()}
         self.now_s = max(self.now_s, begin_s + self.loop_s)
         for slot in self.all_slots():
@@ -119,6 +122,7 @@ class Clockwork:
         assert slot.daemon is not None
         slot.clock_s = self.now_s
         sleep = self.hardware.carry_out(slot, slot.daemon.round())
+        self.notes.look()
         slot.clock_s += 1
         self.now_s = max(self.now_s, slot.clock_s)
         if sleep is None:

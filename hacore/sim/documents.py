@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hacore.manager.documents import (
     MEMBERS,
@@ -19,11 +19,13 @@ from hacore.manager.documents import (
 )
 from hacore.manager.rules import listed
 from hacore.protocol.requests import JSON
-from hacore.sim.scenario import Scenario
+
+if TYPE_CHECKING:
+    from hacore.sim.scenario import Scenario
 
 
 def documents_of(scenario: Scenario) -> dict[str, JSON]:
-    """What is in the store at the start, by key. Raises DocumentError or ValueError if hacore has no such thing."""
+    """What is in the store at the start, by key. Raises ValueError, KeyError or TypeError if that cannot be."""
     documents = {
         RESOURCES: {sid: dump(_resource(it)) for sid, it in scenario.services.items()},
         MEMBERS: sorted(scenario.nodes),

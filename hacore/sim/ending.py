@@ -24,11 +24,11 @@ class Ending:
         self.world, self.operator = world, Operator(world)
 
     def problems(self) -> list[str]:
-        """What is not as it should be, in words. Without a quorum, or with no CRM, nothing is asked for."""
+        """What is not as it should be, in words. Without quorum, CRM or anything to manage, nothing is asked for."""
         online = {name for name, node in self.world.nodes.items() if self._works(node)}
-        if not any("crm" in self.world.nodes[name].daemons for name in online):
-            return []
         view = View.of("", Snapshot(self.world.store.documents, self.world.store.revision), Sight())
+        if not view.resources or not any("crm" in self.world.nodes[name].daemons for name in online):
+            return []
         waiting = any(record.state in {"recovery", "fence"} for record in view.status.services.values())
         if view.status.disarm:
             settled = waiting or view.status.disarm.state == "disarmed"

@@ -24,6 +24,7 @@ from hacore.protocol.requests import (
     Document,
     Fired,
     Inbox,
+    Job,
     KeepAlive,
     Migrate,
     OpenWatchdog,
@@ -86,6 +87,8 @@ class Hardware:
         self.services = Services({name: set(run.scenario.running.get(name, {})) for name in nodes}, self.store)
         self.stats = Stats.of(run.scenario)
         self._begun: Say | None = None
+        self._job: Job | None = None
+        """What the worker does that runs at present."""
         self._beats = 0
         self._answers: dict[type[Request[Any]], Callable[[Slot, Any], Any]] = {
             Fired: lambda _, __: None,
@@ -100,8 +103,8 @@ class Hardware:
             Spawn: self._spawn,
             Reap: self._reap,
             Probe: lambda slot, request: self.services.runs(slot.node, request.sid),
-            Start: lambda slot, request: self.services.start(slot.node, request.sid),
-            Stop: lambda slot, request: self.services.stop(slot.node, request.sid),
+            Start: self._start,
+            Stop: self._stop,
             Migrate: self._migrate,
         }
 
@@ -201,6 +204,7 @@ class Hardware:
 
     def _spawn(self, slot: Slot, request: Spawn) -> None:
         """A worker does all its work at once."""
+        self._job = request.job
         outcome = self.carry_out(slot, quick(Worker(slot.node, request.job, self.run.tables)).work())
         self.machines[slot.node].outcomes.append(outcome)
 
@@ -215,8 +219,21 @@ class Hardware:
         else:
             self.run.say(slot, request.event, request.fields)
 
+    def _start(self, slot: Slot, request: Start) -> None:
+        self._touch("started")
+        self.services.start(slot.node, request.sid)
+
+    def _stop(self, slot: Slot, request: Stop) -> None:
+        self._touch("stopped")
+        self.services.stop(slot.node, request.sid)
+
+    def _touch(self, how: str) -> None:
+        if self._job:
+            self.run.notes.touched(self._job, how)
+
     def _migrate(self, slot: Slot, request: Migrate) -> bool:
         """The reference tells of the begin of a move only where it does begin; and stops what cannot move live."""
+        self._touch("moved")
         stops = self.services.runs(slot.node, request.sid) and not request.live
         moved = self.services.move(slot.node, request.sid)
         if self._begun and (moved or self.services.locked(request.sid)):

@@ -8,6 +8,8 @@ OneMaster            a write of the manager status takes effect only for the own
                      token, and one token belongs to one process
 AckOnce              an LRM never spawns a uid again to which it had an outcome (retries, looking again at what runs,
                      and the protection of what is stopped excepted)
+FrozenUntouched      no LRM that knows it begins anything with a frozen service (but to stop it, as the node goes down)
+ErrorUntouched       the same of a service in error
 NoNeedlessReset      a watchdog resets only a node that was paused, cut, killed or without an answer in the last time
 """
 
@@ -26,6 +28,10 @@ if TYPE_CHECKING:
 
 EXCUSED_S = 30.0
 """For so long after a disturbance a reset may follow from it."""
+
+
+UNTOUCHED = {"freeze": "FrozenUntouched", "error": "ErrorUntouched"}
+"""States in which nobody starts, stops or moves a service, and the promise."""
 
 
 class Violation(AssertionError):  # noqa: N818 - it says what is the case
@@ -99,9 +105,18 @@ class Promises:
             self.fail("OneMaster", f"{process} writes as master with token {token.token}, the lock is {lock}")
 
     def spawned(self, lrm: Process, job: Job) -> None:
+        self._untouched(lrm, job)
         protecting = job.state in {"watch", "stopped"} or job.uid.startswith("shutdown ")
         if not protecting and self._outcomes.get((lrm.number, job.uid), "retry") != "retry":
             self.fail("AckOnce", f"{lrm} executes uid {job.uid} of {job.sid} again ({job.state})")
+
+    def _untouched(self, lrm: Process, job: Job) -> None:
+        """An LRM that has read the present status must not begin anything with what is frozen or in error."""
+        record = self.records().get(job.sid)
+        if record is None or self.world.store[STATUS].revision > lrm.machine.revision:
+            return
+        if record["state"] in UNTOUCHED and job.state != "error" and not job.uid.startswith("shutdown "):
+            self.fail(UNTOUCHED[record["state"]], f"{lrm} begins {job.state} with {job.sid}")
 
     def outcome(self, lrm: Process, outcome: Outcome) -> None:
         self.world.note(lrm, f"outcome of {outcome.sid} uid {outcome.uid}: {outcome.code}")

@@ -394,6 +394,6 @@ class World:
             for node in self.nodes.values():
                 for each in node.daemons.values():
                     sleep = each.asleep
-                    if sleep and self.reaches(node) and any(key.startswith(sleep.wake_on) for key in request.writes):
+                    if sleep and any(key.startswith(sleep.wake_on) for key in request.writes) and self.reaches(node):
                         self.wake(each)
         return answer
