@@ -8,14 +8,12 @@ from typing import TYPE_CHECKING
 
 import click
 
+from hacore.cli.faults import UNSAFE, UNSETTLED, faults
 from hacore.cli.text import say_json
 
 if TYPE_CHECKING:
     from hacore.sim.events import Events
     from hacore.sim.scenario import Scenario
-
-UNSAFE, UNSETTLED = 12, 13
-"""Exit codes: a promise was broken; the end is not as it should be."""
 
 
 @click.group(short_help="Carry out scenarios on simulated hardware.")
@@ -80,6 +78,9 @@ class Answer:
         return f"ok: {self.events} events in {self.ended_s:.0f} s" if not self.difference else self.difference
 
 
+sim.add_command(faults)
+
+
 @sim.command(help=RUN, short_help="Carry out one scenario.")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--profile", type=click.Choice(["hacore", "reference"]), default="hacore", show_default=True)
@@ -122,8 +123,8 @@ def _conclude(answer: Answer) -> None:
 
 
 def _hacore(scenario: Scenario, answer: Answer, _: bool) -> Events:
-    from hacore.sim.play import Play, Unsettled
-    from hacore.sim.promises import Violation
+    from hacore.sim.play import Play
+    from hacore.sim.promises import Unsettled, Violation
 
     play = Play(scenario, answer.seed)
     try:

@@ -10,39 +10,58 @@ from hacore.manager.documents import SETTINGS, SHUTDOWN_POLICIES, Resource
 from hacore.protocol.requests import Request
 from hacore.sim.operators import Operator
 from hacore.sim.processes import BOOT_S, Process
-from hacore.sim.promises import Violation
+from hacore.sim.promises import Unsettled, Violation
 from hacore.sim.world import World
 
 CHOSEN = 0.45
 """How probable it is that a kind of trouble occurs in a run at all."""
+PAUSE_RATES = (0, 0, 0.0005, 0.002, 0.01)
+"""How probable a pause is before each request; one of these holds for a run."""
+KILL_RATES = (0, 0, 0, 0.0005)
+"""How probable it is that the process is killed before a request."""
+GAPS_S = (0.7, 2.0, 5.0)
+"""The mean time between one trouble and the next."""
+SLOW_RATES = (0, 0.02, 0.2)
+"""How probable it is that a call to the store takes nearly as long as it may."""
 KINDS = ("crm", "lrm", "mux")
 SERVICES = {"ct:1": "n1", "ct:2": "n2", "ct:3": "n1", "ct:4": "n3"}
 
 
-def run_seed(
-    seed: int,
-    duration_s: float = 40.0,
-    only: Sequence[str] = (),
-    *,
-    services: Mapping[str, str] = SERVICES,
-    settle: bool = True,
-    **kinds: Any,
-) -> World:
-    """A cluster, trouble, quiet. Raises Violation; the same arguments give the same run, event by event."""
-    world = World(seed, **kinds)
-    world.careful_arrivals = True
-    try:
-        chaos = Chaos(world, only)
-        world.begin(services, shutdown_policy=world.rng.choice(SHUTDOWN_POLICIES))
-        world.run(3.0)
-        chaos.begin(duration_s)
-        world.run(duration_s)
-        if settle:
-            chaos.settle()
-    except Violation as problem:
-        problem.add_note(world.story())
-        raise
-    return world
+def spread(services: int, nodes: int) -> dict[str, str]:
+    """So many services, every second one of a type that can move while it runs, in turn on so many nodes."""
+    return {f"{'vm' if i % 2 else 'ct'}:{i}": f"n{i % nodes + 1}" for i in range(1, services + 1)}
+
+
+class Seed:
+    """A cluster, trouble, quiet; the same arguments give the same run, event by event. ``kinds``: see World."""
+
+    def __init__(
+        self,
+        seed: int,
+        services: Mapping[str, str] = SERVICES,
+        duration_s: float = 40.0,
+        only: Sequence[str] = (),
+        **kinds: Any,
+    ) -> None:
+        self.services, self.duration_s = services, duration_s
+        self.world = World(seed, **kinds)
+        self.world.careful_arrivals = True
+        self.chaos = Chaos(self.world, only)
+
+    def run(self, *, settle: bool = True) -> World:
+        """Raises Violation or Unsettled."""
+        world = self.world
+        try:
+            world.begin(self.services, shutdown_policy=world.rng.choice(SHUTDOWN_POLICIES))
+            world.run(3.0)
+            self.chaos.begin(self.duration_s)
+            world.run(self.duration_s)
+            if settle:
+                self.chaos.settle()
+        except (Violation, Unsettled) as problem:
+            problem.add_note(world.story())
+            raise
+        return world
 
 
 class Chaos:
@@ -72,11 +91,11 @@ class Chaos:
             "configure": self._configure,
         }
         self.chosen = list(only) or [name for name in self.deeds if self.rng.random() < CHOSEN] or list(self.deeds)
-        self.pause_rate = self.rng.choice([0, 0, 0.0005, 0.002, 0.01])
-        self.kill_rate = self.rng.choice([0, 0, 0, 0.0005])
-        self.gap_s = self.rng.choice([0.7, 2.0, 5.0])
+        self.pause_rate = self.rng.choice(PAUSE_RATES)
+        self.kill_rate = self.rng.choice(KILL_RATES)
+        self.gap_s = self.rng.choice(GAPS_S)
         self.until_s = 0.0
-        world.slow = self.rng.choice([0, 0.02, 0.2])
+        world.slow = self.rng.choice(SLOW_RATES)
 
     def begin(self, duration_s: float) -> None:
         self.until_s = self.world.now + duration_s
@@ -203,7 +222,7 @@ class Chaos:
         return ending + 3 * timing.failover_with_master_s + 4 * timing.monitor_s
 
     def settle(self) -> None:
-        """No more trouble; an operator puts right what only an operator can. Raises Violation if it does not settle."""
+        """No more trouble; an operator puts right what only an operator can. Raises Unsettled if it does not settle."""
         world = self.world
         world.interfere = lambda _, __: None
         world.services.failing.clear()
@@ -217,10 +236,10 @@ class Chaos:
         self.world.write(SETTINGS, {})
         self._put_right()
         if not world.run(self.quiet_s(), self._calm):
-            raise Violation("Settles", f"{self._unsettled()} after {self.quiet_s():.0f} quiet seconds")
+            raise Unsettled(f"{self._unsettled()} after {self.quiet_s():.0f} quiet seconds (seed {world.seed})")
         world.run(2 * world.timing.failover_with_master_s)
         if self._unsettled():
-            raise Violation("Settles", f"{self._unsettled()}, though all was well before")
+            raise Unsettled(f"{self._unsettled()}, though all was well before (seed {world.seed})")
 
     def _calm(self) -> bool:
         return not self._unsettled()

@@ -16,7 +16,7 @@ from hacore.sim.clockwork import COMMANDS_EVERY, loop_of
 from hacore.sim.documents import documents_of
 from hacore.sim.ending import Ending
 from hacore.sim.operators import Operator
-from hacore.sim.promises import Violation
+from hacore.sim.promises import Unsettled, Violation
 from hacore.sim.scenario import Scenario
 from hacore.sim.stats import Stats
 from hacore.sim.world import World
@@ -24,10 +24,6 @@ from hacore.sim.world import World
 QUIET_S = 400.0
 """So long after the last command all must be as it should, and so long again it must stay or come right again."""
 MEASURED_EVERY_S = 5.0
-
-
-class Unsettled(Exception):  # noqa: N818 - it says what is the case
-    """A run did not end as it should."""
 
 
 class Play:

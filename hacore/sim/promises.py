@@ -42,6 +42,10 @@ class Violation(AssertionError):  # noqa: N818 - it says what is the case
         self.name = name
 
 
+class Unsettled(AssertionError):  # noqa: N818 - it says what is the case
+    """In the quiet after all trouble, not everything comes right."""
+
+
 class Promises:
     """Is told what happens, and raises :class:`Violation`."""
 

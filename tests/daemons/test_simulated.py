@@ -10,7 +10,7 @@ import pytest
 from hacore.daemons.crm import Crm
 from hacore.manager.documents import Resource
 from hacore.protocol.requests import Fired, Request
-from hacore.sim.faults import Chaos, run_seed
+from hacore.sim.faults import Chaos, Seed
 from hacore.sim.operators import Operator
 from hacore.sim.processes import Process
 from hacore.sim.promises import Violation
@@ -293,7 +293,7 @@ def test_a_renewal_that_is_heard_of_late_counts_from_when_it_was_sent(seed: int)
 
 @pytest.mark.parametrize("seed", range(10))
 def test_seeds(seed: int) -> None:
-    run_seed(seed)
+    Seed(seed).run()
 
 
 @pytest.mark.slow
@@ -301,11 +301,11 @@ def test_seeds(seed: int) -> None:
 @pytest.mark.parametrize("first", range(1000, 1500, 50))
 def test_many_seeds(first: int) -> None:
     for seed in range(first, first + 50):
-        run_seed(seed)
+        Seed(seed).run()
 
 
 def test_a_seed_reproduces_exactly() -> None:
-    assert run_seed(7, settle=False).story(600) == run_seed(7, settle=False).story(600)
+    assert Seed(7).run(settle=False).story(600) == Seed(7).run(settle=False).story(600)
 
 
 @pytest.mark.parametrize("variant", VARIANTS, ids=lambda variant: variant.name.replace(" ", "-"))
@@ -314,7 +314,7 @@ def test_the_search_finds_what_is_broken(variant: Variant) -> None:
     with variant.installed() as kinds:
         for seed in range(variant.seeds):
             try:
-                run_seed(seed, only=variant.only, settle=False, **kinds)
+                Seed(seed, only=variant.only, **kinds).run(settle=False)
             except Violation as problem:
                 found = problem.name
                 break
@@ -324,7 +324,7 @@ def test_the_search_finds_what_is_broken(variant: Variant) -> None:
 @pytest.mark.parametrize("only", sorted({variant.only for variant in VARIANTS if variant.only}), ids=str)
 def test_the_right_protocol_survives_the_same_trouble(only: tuple[str, ...]) -> None:
     for seed in range(3):
-        run_seed(seed, only=only, settle=False)
+        Seed(seed, only=only).run(settle=False)
 
 
 def test_chaos_can_do_everything() -> None:
