@@ -38,6 +38,9 @@ SECTIONS = {
         "check": "check:check",
         "mutants": "mutants:mutants",
     },
+    "Simulation": {
+        "sim": "sim:sim",
+    },
     "A cluster on this machine": {
         "demo": "demo:demo",
         "up": "local:up",

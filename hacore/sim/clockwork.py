@@ -18,8 +18,11 @@ from hacore.protocol.table import Table
 from hacore.protocol.timing import Timing
 from hacore.sim.events import Events
 from hacore.sim.hardware import Hardware
-from hacore.sim.operators import Operators
+from hacore.sim.notes import Notes
+from hacore.sim.operators import Operator
+from hacore.sim.processes import quick
 from hacore.sim.scenario import Scenario, ScenarioError
+from hacore.sim.switches import ClockSwitches
 
 DAEMONS: dict[str, type[Daemon]] = {"crm": Crm, "lrm": Lrm}
 """In the order in which they run on a node."""
@@ -28,6 +31,11 @@ COMMANDS_EVERY = 5
 QUIET_S = 500
 """A run ends so long after the last command."""
 MOST_S = 10_000
+
+
+def loop_of(scenario: Scenario) -> int:
+    """How long a loop takes, in seconds."""
+    return max(20, 2 * len(scenario.nodes))
 
 
 @dataclass
@@ -56,7 +64,8 @@ class Clockwork:
         self.nodes = sorted(scenario.nodes)
         self.slots = {node: {kind: Slot(kind, node) for kind in DAEMONS} for node in self.nodes}
         self.hardware = Hardware(self)
-        self.operators = Operators(self)
+        self.operator, self.switches = Operator(self.hardware), ClockSwitches(self)
+        self.notes = Notes(self)
         self.skipped = dict.fromkeys(DAEMONS, 0)
         """Rounds that all daemons of a kind are still to skip."""
 
@@ -78,7 +87,7 @@ class Clockwork:
                 continue
             for command in commands:
                 last_s = self.now_s
-                resume_s = max(resume_s, self.now_s + self.operators.carry_out(command))
+                resume_s = max(resume_s, self.now_s + self.operator.carry_out(command, self.switches))
             if self.now_s > MOST_S:
                 raise ScenarioError(f"not over after {MOST_S} s")
 
@@ -89,6 +98,7 @@ class Clockwork:
                 if slot.daemon and not self.skipped[slot.kind]:
                     self._round(slot)
             self._look_at_watchdogs()
+        self.notes = Notes(self)
         self.skipped = {kind: max(0, rounds - 1) for kind, rounds in self.skipped.items()}
         self.now_s = max(self.now_s, begin_s + self.loop_s)
         for slot in self.all_slots():
@@ -101,7 +111,7 @@ class Clockwork:
 
     def start(self, slot: Slot) -> None:
         slot.asked.clear()
-        daemon = DAEMONS[slot.kind](slot.node, self.timing, self.tables)
+        daemon = quick(DAEMONS[slot.kind](slot.node, self.timing, self.tables))
         slot.daemon = daemon
         self.say(slot, "daemon_state", {"from": "startup", "to": daemon.shown})
 
@@ -112,6 +122,7 @@ class Clockwork:
         assert slot.daemon is not None
         slot.clock_s = self.now_s
         sleep = self.hardware.carry_out(slot, slot.daemon.round())
+        self.notes.look()
         slot.clock_s += 1
         self.now_s = max(self.now_s, slot.clock_s)
         if sleep is None:

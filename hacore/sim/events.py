@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any, TypeAlias
+
+import msgspec
 
 from hacore.protocol.locks import MANAGER_LOCK
 
@@ -37,6 +40,10 @@ class Events:
         if "lock" in said and kind.startswith("lock_"):
             said["lock"] = lock_name(said["lock"])
         self.list.append({"t": _number(t), "actor": actor, "event": kind, **said})
+
+    def write(self, path: Path) -> None:
+        """As JSON lines."""
+        path.write_bytes(b"".join(msgspec.json.encode(event) + b"\n" for event in self.list))
 
 
 def _number(value: Any) -> Any:

@@ -6,14 +6,15 @@ whose membership shows at once: the heartbeat of a node that is not online is ab
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from hacore.daemons.worker import Worker
-from hacore.manager.documents import DYNAMIC_STATS, RESOURCES, STATIC_STATS, Resource, dump, parse
+from hacore.manager.documents import DYNAMIC_STATS, RESOURCES, STATIC_STATS, dump
 from hacore.protocol.locks import heartbeat
 from hacore.protocol.requests import (
+    JSON,
     Accepted,
     Asking,
     Clock,
@@ -23,6 +24,7 @@ from hacore.protocol.requests import (
     Document,
     Fired,
     Inbox,
+    Job,
     KeepAlive,
     Migrate,
     OpenWatchdog,
@@ -40,6 +42,8 @@ from hacore.protocol.requests import (
     Transact,
     Unavailable,
 )
+from hacore.sim.documents import documents_of
+from hacore.sim.processes import quick
 from hacore.sim.services import Services
 from hacore.sim.stats import Stats
 from hacore.sim.store import Store
@@ -74,13 +78,17 @@ class Hardware:
     def __init__(self, run: Clockwork) -> None:
         self.run = run
         self.store = Store()
+        self.store.documents = {key: Document(value, 1) for key, value in documents_of(run.scenario).items()}
+        self.store.revision = 1
         self.written_s: dict[str, int] = {}
         """When each lock was last written."""
         nodes = run.scenario.nodes
         self.machines = {name: Machine(it.power == "on", it.network == "on") for name, it in nodes.items()}
-        self.services = Services({name: set(run.scenario.running.get(name, {})) for name in nodes})
-        self.stats = Stats(run.scenario)
+        self.services = Services({name: set(run.scenario.running.get(name, {})) for name in nodes}, self.store)
+        self.stats = Stats.of(run.scenario)
         self._begun: Say | None = None
+        self._job: Job | None = None
+        """What the worker does that runs at present."""
         self._beats = 0
         self._answers: dict[type[Request[Any]], Callable[[Slot, Any], Any]] = {
             Fired: lambda _, __: None,
@@ -95,8 +103,8 @@ class Hardware:
             Spawn: self._spawn,
             Reap: self._reap,
             Probe: lambda slot, request: self.services.runs(slot.node, request.sid),
-            Start: lambda slot, request: self.services.start(slot.node, request.sid, self.configured()),
-            Stop: lambda slot, request: self.services.stop(slot.node, request.sid, self.configured()),
+            Start: self._start,
+            Stop: self._stop,
             Migrate: self._migrate,
         }
 
@@ -153,8 +161,13 @@ class Hardware:
         machine = self.machines[node]
         return node in self.online() and machine.readable and machine.current
 
-    def configured(self) -> dict[str, Resource]:
-        return parse(self.store[RESOURCES], dict[str, Resource], RESOURCES, {})
+    def write(self, key: str, value: JSON) -> None:
+        """A document as an operator writes it."""
+        self.store.transact({}, {key: value})
+
+    def tell(self, actor: str, kind: str, fields: Mapping[str, Any]) -> None:
+        """An event that is not a daemon's."""
+        self.run.events.add(self.run.now_s, actor, kind, fields)
 
     def _read(self, slot: Slot, request: Read) -> Snapshot | Unavailable:
         if not self.reaches_documents(slot.node):
@@ -191,7 +204,8 @@ class Hardware:
 
     def _spawn(self, slot: Slot, request: Spawn) -> None:
         """A worker does all its work at once."""
-        outcome = self.carry_out(slot, Worker(slot.node, request.job, self.run.tables).work())
+        self._job = request.job
+        outcome = self.carry_out(slot, quick(Worker(slot.node, request.job, self.run.tables)).work())
         self.machines[slot.node].outcomes.append(outcome)
 
     def _reap(self, slot: Slot, _: Reap) -> tuple[Outcome, ...]:
@@ -205,11 +219,24 @@ class Hardware:
         else:
             self.run.say(slot, request.event, request.fields)
 
+    def _start(self, slot: Slot, request: Start) -> None:
+        self._touch("started")
+        self.services.start(slot.node, request.sid)
+
+    def _stop(self, slot: Slot, request: Stop) -> None:
+        self._touch("stopped")
+        self.services.stop(slot.node, request.sid)
+
+    def _touch(self, how: str) -> None:
+        if self._job:
+            self.run.notes.touched(self._job, how)
+
     def _migrate(self, slot: Slot, request: Migrate) -> bool:
         """The reference tells of the begin of a move only where it does begin; and stops what cannot move live."""
+        self._touch("moved")
         stops = self.services.runs(slot.node, request.sid) and not request.live
-        moved = self.services.move(slot.node, request.sid, self.configured())
-        if self._begun and (moved or self.services.locked(request.sid, self.configured())):
+        moved = self.services.move(slot.node, request.sid)
+        if self._begun and (moved or self.services.locked(request.sid)):
             self.run.say(slot, self._begun.event, self._begun.fields)
         if moved and stops:
             self.run.say(slot, "service_stopping", {"sid": request.sid})

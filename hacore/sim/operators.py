@@ -1,132 +1,137 @@
-"""Whoever gives a scenario's commands: operators, the power company, and the init system."""
+"""Operators: whoever changes what is configured, gives commands, and looks at what became of them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from hacore.manager import commands
-from hacore.manager.documents import (
-    COMMANDS,
-    MEMBERS,
-    RELEASE_MODES,
-    RESOURCES,
-    RULES,
-    SETTINGS,
-    STATUS,
-    Commands,
-    LrmStatus,
-    Record,
-    Resource,
-    Settings,
-    Status,
-    dump,
-    lrm_key,
-    parse,
-)
-from hacore.manager.jobs import Duty
-from hacore.manager.rules import listed
-
-if TYPE_CHECKING:
-    from hacore.sim.clockwork import Clockwork, Slot
+from hacore.manager.documents import COMMANDS, RESOURCES, STATUS, Commands, Resource, dump, parse
+from hacore.protocol.locks import MANAGER_LOCK
+from hacore.protocol.requests import JSON
+from hacore.sim.services import Services
+from hacore.sim.stats import Stats
+from hacore.sim.store import Store
 
 
-class Operators:
-    """Carries out the commands of one run."""
+class Site(Protocol):
+    """A simulated cluster, seen by its operators, who always have a good connection."""
 
-    def __init__(self, run: Clockwork) -> None:
-        self.run = run
-        scenario = run.scenario
-        self._write(RESOURCES, {sid: dump(_resource(it)) for sid, it in scenario.services.items()})
-        self._write(MEMBERS, run.nodes)
-        self._write(SETTINGS, dump(_settings(scenario.settings)))
-        self._write(RULES, dump(listed([*scenario.rules], RULES)))
-        if scenario.manager_status:
-            self._write(STATUS, dump(_status(scenario.manager_status)))
+    store: Store
+    services: Services
+    stats: Stats
 
-    def carry_out(self, command: str) -> int:
-        """How many seconds the run goes on before the next commands are given."""
-        verb, *rest = command.split()
-        if verb == "delay":
-            return int(rest[0])
-        getattr(self, f"_{verb.replace('-', '_')}")(*rest)
+    def write(self, key: str, value: JSON) -> None:
+        """Write a document."""
+
+    def tell(self, actor: str, kind: str, fields: Mapping[str, Any]) -> None:
+        """An event, for the log of the run."""
+
+
+class Switches(Protocol):
+    """The hardware and the init systems of a simulated cluster, by the words of a scenario's commands."""
+
+    def power(self, node: str, *, on: bool) -> None: ...
+
+    def network(self, node: str, *, on: bool) -> None: ...
+
+    def file_system(self, node: str, what: str, *, works: bool) -> None:
+        """``what``: ``rw`` (reading and writing) or ``update`` (what is read is current)."""
+
+    def end(self, node: str, how: str) -> None:
+        """``how``: ``reboot`` or ``shutdown``."""
+
+    def restart_lrm(self, node: str) -> None: ...
+
+    def stop_crm(self, node: str) -> None: ...
+
+    def start_crm(self, node: str) -> None: ...
+
+    def skip_rounds(self, kind: str, rounds: int) -> None:
+        """All daemons of this kind do nothing for some rounds of the reference clock."""
+
+
+class Operator:
+    """Operates one site."""
+
+    def __init__(self, site: Site) -> None:
+        self.site = site
+
+    def carry_out(self, text: str, switches: Switches) -> int:
+        """A scenario's command. Returns how many seconds the run goes on before the next commands are given."""
+        self.site.tell("operator", "command", {"text": text})
+        verb, *rest = text.split()
+        match verb, *rest:
+            case "delay", seconds:
+                return int(seconds)
+            case "skip-round", kind, *rounds:
+                switches.skip_rounds(kind, int(rounds[0]) if rounds else 1)
+            case "power", node, word:
+                switches.power(node, on=word == "on")
+            case "network", node, word:
+                switches.network(node, on=word == "on")
+            case "cfs", node, what, word:
+                switches.file_system(node, what, works=word == "work")
+            case (("reboot" | "shutdown"), node):
+                switches.end(node, verb)
+            case "restart-lrm", node:
+                switches.restart_lrm(node)
+            case "crm", node, "stop":
+                switches.stop_crm(node)
+            case "crm", node, "start":
+                switches.start_crm(node)
+            case "crm", node, ("enable-node-maintenance" | "disable-node-maintenance") as word:
+                self.queue(f"{word} {node}")
+            case "crm", _, *words:
+                self.queue(" ".join(words))
+            case "service", sid, word, *words:
+                self._service(sid, word, *words)
         return 0
 
-    # ---------------------------------------------------------------------------------------- nodes and daemons
+    def command(self, text: str) -> None:
+        """A command to the cluster's master."""
+        self.site.tell("operator", "command", {"text": text})
+        self.queue(text)
 
-    def _power(self, node: str, word: str) -> None:
-        self.run.hardware.power(node, on=word == "on")
+    def queue(self, text: str) -> None:
+        queue = parse(self.site.store[COMMANDS], Commands, COMMANDS, Commands())
+        self.site.write(COMMANDS, dump(commands.append(queue, text)))
 
-    def _network(self, node: str, word: str) -> None:
-        self.run.hardware.machines[node].connected = word == "on"
+    # ---------------------------------------------------------------------------------------------- configuration
 
-    def _cfs(self, node: str, what: str, word: str) -> None:
-        setattr(self.run.hardware.machines[node], {"rw": "readable", "update": "current"}[what], word == "work")
+    @property
+    def resources(self) -> dict[str, Resource]:
+        return parse(self.site.store[RESOURCES], dict[str, Resource], RESOURCES, {})
 
-    def _skip_round(self, kind: str, rounds: str = "1") -> None:
-        self.run.skipped[kind] = int(rounds)
+    def configure(self, sid: str, resource: Resource | None) -> None:
+        """The service is configured like this from now on; None: not at all."""
+        known = {name: dump(it) for name, it in self.resources.items() if name != sid}
+        self.site.write(RESOURCES, known if resource is None else {**known, sid: dump(resource)})
 
-    def _reboot(self, node: str) -> None:
-        self._end(node, "reboot")
-
-    def _shutdown(self, node: str) -> None:
-        self._end(node, "shutdown")
-
-    def _end(self, node: str, how: str) -> None:
-        self.run.hardware.machines[node].ending = how
-        self._ask(self.run.slots[node]["lrm"], how)
-
-    def _restart_lrm(self, node: str) -> None:
-        self._ask(self.run.slots[node]["lrm"], "restart")
-
-    def _ask(self, lrm: Slot, word: str) -> None:
-        """The LRM hears of it, and publishes its mode at once: the reference's does so on the signal itself."""
-        if lrm.daemon is None or lrm.asked:
-            return
-        lrm.asked.add(word)
-        if not self.run.hardware.reaches_documents(lrm.node):
-            return
-        settings = parse(self.run.hardware.store[SETTINGS], Settings, SETTINGS, Settings())
-        own = parse(self.run.hardware.store[lrm_key(lrm.node)], LrmStatus, lrm_key(lrm.node), LrmStatus())
-        duty = Duty(lrm.node, Status(), {}, own, settings)
-        if own.mode == "maintenance" or (word != "restart" and settings.shutdown_policy == "migrate"):
-            mode = "maintenance"
-        else:
-            mode = "restart" if word == "restart" or duty.policy_freezes({word}) else "shutdown"
-        said = LrmStatus(mode, own.generation + (mode in RELEASE_MODES), own.results)
-        self._write(lrm_key(lrm.node), dump(said))
-
-    def _crm(self, node: str, verb: str, *rest: str) -> None:
-        crm = self.run.slots[node]["crm"]
-        if verb == "stop":
-            crm.asked.add("shutdown")
-        elif verb == "start":
-            if crm.daemon is None:
-                self.run.start(crm)
-        elif verb in {"enable-node-maintenance", "disable-node-maintenance"}:
-            self._queue(f"{verb} {node}")
-        else:
-            self._queue(" ".join((verb, *rest)))
-
-    # -------------------------------------------------------------------------------------------------- services
+    def request(self, sid: str, state: str) -> None:
+        """Request a state of a service, if it is configured."""
+        resource = self.resources.get(sid)
+        if resource:
+            resource.state = state
+            self.configure(sid, resource)
 
     def _service(self, sid: str, verb: str, *rest: str) -> None:
         if verb in {"migrate", "relocate", "stop"}:
-            self._queue(f"{verb} {sid} {rest[0]}")
+            self.queue(f"{verb} {sid} {rest[0]}")
         elif verb == "add":
             node, state, runs = (*rest, *("", "started", "0")[len(rest) :])
-            self._configure(sid, Resource(node, state))
+            self.configure(sid, Resource(node, state))
             if runs == "1":
-                self.run.hardware.services.running[node].add(sid)
+                self.site.services.running[node].add(sid)
         elif verb == "delete":
-            self._configure(sid, None)
+            self.configure(sid, None)
         elif verb in {"set-static-stats", "set-dynamic-stats"}:
-            self.run.hardware.stats.measure(sid, verb, dict(zip(rest[::2], rest[1::2], strict=True)))
+            self.site.stats.measure(sid, verb, dict(zip(rest[::2], rest[1::2], strict=True)))
         else:
             self._change(sid, verb, *rest)
 
     def _change(self, sid: str, verb: str, *rest: str) -> None:
-        resource = self.run.hardware.configured().get(sid)
+        resource = self.resources.get(sid)
         if resource is None:
             return
         if verb == "lock":
@@ -137,62 +142,36 @@ class Operators:
             self._move_by_hand(sid, resource, rest[0])
         else:
             resource.state = verb
-        self._configure(sid, resource)
+        self.configure(sid, resource)
 
     def _move_by_hand(self, sid: str, resource: Resource, node: str) -> None:
         """Whoever moves a service by hand has stopped it before."""
-        self.run.hardware.services.running[resource.node].discard(sid)
+        self.site.services.running[resource.node].discard(sid)
         resource.node = node
 
-    def _configure(self, sid: str, resource: Resource | None) -> None:
-        known = {name: dump(it) for name, it in self.run.hardware.configured().items() if name != sid}
-        self._write(RESOURCES, known if resource is None else {**known, sid: dump(resource)})
+    # ---------------------------------------------------------------------------------------------------- looking
 
-    def _queue(self, text: str) -> None:
-        queue = parse(self.run.hardware.store[COMMANDS], Commands, COMMANDS, Commands())
-        self._write(COMMANDS, dump(commands.append(queue, text)))
+    @property
+    def status(self) -> dict[str, Any]:
+        value: dict[str, Any] = self.site.store[STATUS].value or {}
+        return value
 
-    def _write(self, key: str, value: Any) -> None:
-        self.run.hardware.store.transact({}, {key: value})
+    def state(self, sid: str) -> str:
+        record = self.status.get("services", {}).get(sid)
+        return record["state"] if record else ""
 
+    def where(self, sid: str) -> list[str]:
+        return [node for node, running in self.site.services.running.items() if sid in running]
 
-def _resource(it: Any) -> Resource:
-    return Resource(it.node, it.state, it.max_restart, it.max_relocate, bool(it.failback))
-
-
-_NUMBERS = {
-    "ha-auto-rebalance-threshold": ("rebalance_threshold", float),
-    "ha-auto-rebalance-hold-duration": ("rebalance_hold_rounds", int),
-    "ha-auto-rebalance-margin": ("rebalance_margin", float),
-}
-
-
-def _settings(given: Mapping[str, Mapping[str, Any]]) -> Settings:
-    """Settings in the reference's form."""
-    crs, ha = given.get("crs", {}), given.get("ha", {})
-    numbers = {name: kind(crs[key]) for key, (name, kind) in _NUMBERS.items() if key in crs}
-    return Settings(
-        shutdown_policy=ha.get("shutdown_policy", "conditional"),
-        scheduler=crs.get("ha", "basic"),
-        rebalance_on_start=bool(int(crs.get("ha-rebalance-on-start", 0))),
-        rebalance=bool(int(crs.get("ha-auto-rebalance", 0))),
-        rebalance_method=crs.get("ha-auto-rebalance-method", "bruteforce"),
-        **numbers,
-    )
-
-
-def _status(given: Mapping[str, Any]) -> Status:
-    """A manager status in the reference's form."""
-    records = {
-        sid: Record(
-            it["state"],
-            it["node"],
-            it["uid"],
-            it.get("target", ""),
-            running=bool(it.get("running", 0)),
-            failed_nodes=list(it.get("failed_nodes", [])),
-            maintenance_node=it.get("maintenance_node", ""),
+    def runs(self, *sids: str) -> bool:
+        """Each is started, by its record, and runs on its record's node."""
+        records = self.status.get("services", {})
+        return all(
+            sid in records and records[sid]["state"] == "started" and self.where(sid) == [records[sid]["node"]]
+            for sid in sids
         )
-        for sid, it in given.get("service_status", {}).items()
-    }
-    return Status(master=given.get("master_node", ""), nodes=dict(given.get("node_status", {})), services=records)
+
+    def master(self) -> str:
+        lock = self.site.store[MANAGER_LOCK].value or {}
+        owner: str = lock.get("owner", "")
+        return owner

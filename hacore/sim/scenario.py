@@ -12,6 +12,9 @@ from typing import Any
 
 import msgspec
 
+from hacore.protocol.names import check_node, check_sid
+from hacore.sim.documents import documents_of
+
 GIB = 1 << 30
 
 
@@ -66,6 +69,7 @@ def read_scenario(path: Path) -> Scenario:
     """Raises ScenarioError."""
     try:
         scenario = msgspec.convert(msgspec.json.decode(path.read_bytes()), Scenario, strict=False)
+        _check_start(scenario)
         for number, commands in enumerate(scenario.commands, 1):
             for command in commands:
                 _check(command.split(), scenario, number)
@@ -76,7 +80,24 @@ def read_scenario(path: Path) -> Scenario:
     return scenario
 
 
-ON_OFF, ON_A_NODE = ("on", "off"), ("power", "network", "reboot", "shutdown", "restart-lrm", "crm", "cfs")
+def _check_start(scenario: Scenario) -> None:
+    """Raises ScenarioError if there cannot be such a cluster."""
+    try:
+        for node in scenario.nodes:
+            check_node(node)
+        for sid in scenario.services:
+            check_sid(sid)
+        documents_of(scenario)
+    except KeyError as problem:
+        raise ScenarioError(f"manager_status: a service without {problem}") from None
+    except (ValueError, TypeError) as problem:
+        raise ScenarioError(str(problem)) from None
+    for sid, service in scenario.services.items():
+        if service.node not in scenario.nodes:
+            raise ScenarioError(f"services: {sid}: there is no node {service.node}")
+
+
+ON_A_NODE = ("power", "network", "reboot", "shutdown", "restart-lrm", "crm", "cfs")
 CRM_VERBS = ("start", "stop", "enable-node-maintenance", "disable-node-maintenance", "disarm-ha", "arm-ha")
 STATES = ("started", "stopped", "disabled", "ignored")
 SERVICE_VERBS = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
 from hacore.manager.documents import DynamicStats, Size, StaticStats, Use
 from hacore.sim.scenario import GIB, Scenario
@@ -12,14 +13,22 @@ SIZE, USE = Size(4, 4 * GIB), Use(2, 2 * GIB)
 """Of a service of which a scenario says nothing."""
 
 
+@dataclass
 class Stats:
     """Sizes and uses by service; what a node is measured to use is what its running services use."""
 
-    def __init__(self, scenario: Scenario) -> None:
-        self.nodes = {node: Size(it.maxcpu, int(it.maxmem)) for node, it in scenario.nodes.items()}
+    nodes: dict[str, Size] = field(default_factory=dict)
+    sizes: dict[str, Size] = field(default_factory=dict)
+    uses: dict[str, Use] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, scenario: Scenario) -> Stats:
         sized, used = scenario.static_stats or {}, scenario.dynamic_stats or {}
-        self.sizes = {sid: Size(_or(it.maxcpu, 4), int(_or(it.maxmem, 4 * GIB))) for sid, it in sized.items()}
-        self.uses = {sid: Use(_or(it.cpu, 2), int(_or(it.mem, 2 * GIB))) for sid, it in used.items()}
+        return cls(
+            {node: Size(it.maxcpu, int(it.maxmem)) for node, it in scenario.nodes.items()},
+            {sid: Size(_or(it.maxcpu, 4), int(_or(it.maxmem, 4 * GIB))) for sid, it in sized.items()},
+            {sid: Use(_or(it.cpu, 2), int(_or(it.mem, 2 * GIB))) for sid, it in used.items()},
+        )
 
     def measure(self, sid: str, what: str, words: Mapping[str, str]) -> None:
         """``set-static-stats maxcpu N maxmem MIB`` or ``set-dynamic-stats cpu N mem MIB``."""

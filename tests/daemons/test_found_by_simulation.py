@@ -8,16 +8,17 @@ from __future__ import annotations
 import pytest
 
 from hacore.protocol.requests import Transact
-from tests.daemons.chaos import Operator
-from tests.daemons.parts import Process, Violation
-from tests.daemons.world import World
+from hacore.sim.operators import Operator
+from hacore.sim.processes import Process
+from hacore.sim.promises import Violation
+from hacore.sim.world import World
 
 
 def cluster(seed: int, *sids: str) -> tuple[World, Operator]:
     """Three nodes; the services run, the first on n1, the second on n2 ..."""
     world = World(seed)
     operator = Operator(world)
-    operator.begin({sid: f"n{i % 3 + 1}" for i, sid in enumerate(sids)})
+    world.begin({sid: f"n{i % 3 + 1}" for i, sid in enumerate(sids)})
     assert world.run(30, lambda: operator.runs(*sids))
     world.run(5)
     return world, operator
@@ -50,10 +51,9 @@ def test_a_late_word_active_thaws_nothing_that_is_not_guarded() -> None:
 def test_a_slow_store_resets_nobody(services: int, slowness: float) -> None:
     """Every call is answered within call_timeout_s, but a round with several services makes many calls."""
     world = World(1)
-    operator = Operator(world)
     trip_s = slowness * world.timing.call_timeout_s / 2
     world.devices.trip_s = lambda: trip_s  # type: ignore[method-assign]
-    operator.begin({f"ct:{i}": "n1" for i in range(services)})
+    world.begin({f"ct:{i}": "n1" for i in range(services)})
     for node in world.nodes.values():
         node.disturbed_s = -100.0
     world.run(60)
@@ -70,10 +70,10 @@ def test_a_reboot_is_not_held_up_by_a_service_that_moves() -> None:
 
 def test_a_reboot_is_not_held_up_by_a_service_in_error() -> None:
     world, operator = cluster(1, "ct:1", "ct:2")
-    world.stuck.add("ct:1")
+    world.services.stuck.add("ct:1")
     operator.command("stop ct:1 5")
     assert world.run(60, lambda: operator.state("ct:1") == "error")
-    world.stuck.clear()
+    world.services.stuck.clear()
     world.end("n1", "reboot")
     assert world.run(50, lambda: world.nodes["n1"].boot == 2)
 
@@ -133,7 +133,7 @@ def test_an_update_of_the_target_and_a_live_move_do_not_wait_for_each_other() ->
 def test_a_node_that_comes_back_is_not_fenced_before_its_first_heartbeat() -> None:
     """Its LRM says active, the master thaws, and in the same round finds that the node is lost (seed 5023)."""
     world, operator = cluster(1, "ct:1", "ct:2")
-    operator.write("settings", {"shutdown_policy": "freeze"})
+    world.write("settings", {"shutdown_policy": "freeze"})
     world.end("n2", "shutdown")
     assert world.run(30, lambda: not world.nodes["n2"].powered)
     world.run(6)

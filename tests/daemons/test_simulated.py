@@ -8,12 +8,14 @@ from typing import Any
 import pytest
 
 from hacore.daemons.crm import Crm
+from hacore.manager.documents import Resource
 from hacore.protocol.requests import Fired, Request
-from tests.daemons.chaos import Chaos, Operator
-from tests.daemons.parts import Process, Violation
-from tests.daemons.search import run_seed
+from hacore.sim.faults import Chaos, Seed
+from hacore.sim.operators import Operator
+from hacore.sim.processes import Process
+from hacore.sim.promises import Violation
+from hacore.sim.world import World
 from tests.daemons.variants import VARIANTS, BlindFencingCrm, OwnMomentLrm, TokenlessCrm, Variant
-from tests.daemons.world import World
 
 SIDS = ("ct:1", "ct:2", "ct:3")
 
@@ -25,9 +27,9 @@ class Story:
         self.world = World(seed, **kinds)
         self.world.careful_arrivals = True
         self.operator = Operator(self.world)
-        self.operator.begin({})
+        self.world.begin({})
         for number, sid in enumerate(sids or SIDS, 1):
-            self.operator.add(sid, f"n{number}")
+            self.operator.configure(sid, Resource(f"n{number}"))
         self.within(30, lambda: self.operator.runs(*(sids or SIDS)))
         self.within(60, lambda: bool(self.operator.master()))
 
@@ -187,12 +189,12 @@ def test_restarts_and_relocations_end_in_error_and_disabled_leads_out() -> None:
             starts.append(process.node.name)
 
     story.world.interfere = count
-    story.world.failing.add("ct:2")
+    story.world.services.failing.add("ct:2")
     story.world.nodes["n2"].running.discard("ct:2")
     story.within(60, lambda: story.operator.state("ct:2") == "error")
     assert len(starts) == 4, "max_restart 1 and max_relocate 1: two starts on each of two nodes"
     assert len(set(starts)) == 2
-    story.world.failing.clear()
+    story.world.services.failing.clear()
     story.operator.request("ct:2", "disabled")
     story.within(20, lambda: story.operator.state("ct:2") == "stopped")
     story.operator.request("ct:2", "started")
@@ -205,7 +207,7 @@ def test_trouble_at_each_request_while_the_lrm_arms(trouble: str, at: int) -> No
     """From its first request on; what it had begun must not hurt, and all comes right."""
     world = World(at)
     operator = Operator(world)
-    operator.begin(dict.fromkeys(SIDS, "n1"))
+    world.begin(dict.fromkeys(SIDS, "n1"))
     left = at
 
     def interfere(process: Process, _: Request[Any]) -> None:
@@ -291,7 +293,7 @@ def test_a_renewal_that_is_heard_of_late_counts_from_when_it_was_sent(seed: int)
 
 @pytest.mark.parametrize("seed", range(10))
 def test_seeds(seed: int) -> None:
-    run_seed(seed)
+    Seed(seed).run()
 
 
 @pytest.mark.slow
@@ -299,11 +301,11 @@ def test_seeds(seed: int) -> None:
 @pytest.mark.parametrize("first", range(1000, 1500, 50))
 def test_many_seeds(first: int) -> None:
     for seed in range(first, first + 50):
-        run_seed(seed)
+        Seed(seed).run()
 
 
 def test_a_seed_reproduces_exactly() -> None:
-    assert run_seed(7, settle=False).story(600) == run_seed(7, settle=False).story(600)
+    assert Seed(7).run(settle=False).story(600) == Seed(7).run(settle=False).story(600)
 
 
 @pytest.mark.parametrize("variant", VARIANTS, ids=lambda variant: variant.name.replace(" ", "-"))
@@ -312,7 +314,7 @@ def test_the_search_finds_what_is_broken(variant: Variant) -> None:
     with variant.installed() as kinds:
         for seed in range(variant.seeds):
             try:
-                run_seed(seed, only=variant.only, settle=False, **kinds)
+                Seed(seed, only=variant.only, **kinds).run(settle=False)
             except Violation as problem:
                 found = problem.name
                 break
@@ -322,13 +324,13 @@ def test_the_search_finds_what_is_broken(variant: Variant) -> None:
 @pytest.mark.parametrize("only", sorted({variant.only for variant in VARIANTS if variant.only}), ids=str)
 def test_the_right_protocol_survives_the_same_trouble(only: tuple[str, ...]) -> None:
     for seed in range(3):
-        run_seed(seed, only=only, settle=False)
+        Seed(seed, only=only).run(settle=False)
 
 
 def test_chaos_can_do_everything() -> None:
     world = World(0)
     chaos = Chaos(world)
-    chaos.operator.begin(dict.fromkeys(SIDS, "n1"))
+    world.begin(dict.fromkeys(SIDS, "n1"))
     world.run(5)
     for deed in chaos.deeds.values():
         deed()

@@ -10,6 +10,8 @@ What is simulated, and how hard it is on the daemons:
 - *The hardware watchdog* resets its node ``hardware_s`` after it was last fed. What an earlier multiplexer left armed
   cannot be opened again in this boot.
 - *Services* are sets of running ids, one set a node. Only workers start them.
+
+:class:`hacore.sim.promises.Promises` looks at every event whether what must hold does.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from __future__ import annotations
 import heapq
 import random
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any
 
@@ -25,12 +27,18 @@ from hacore.daemons.crm import Crm
 from hacore.daemons.lrm import Lrm
 from hacore.daemons.watchdog_mux import WatchdogMux
 from hacore.daemons.worker import Worker
+from hacore.manager.documents import MEMBERS, RESOURCES, SETTINGS
 from hacore.protocol.locks import MANAGER_LOCK
-from hacore.protocol.requests import Committed, Conflict, Job, Request, Sleep, Transact
+from hacore.protocol.requests import JSON, Committed, Conflict, Job, Request, Sleep, Transact
+from hacore.protocol.table import Table
 from hacore.protocol.timing import Timing
-from tests.daemons.checks import Checks
-from tests.daemons.devices import Devices
-from tests.daemons.parts import BOOT_S, Node, Process, Store
+from hacore.sim.devices import Devices
+from hacore.sim.events import Events
+from hacore.sim.processes import BOOT_S, Node, Process, quick
+from hacore.sim.promises import Promises
+from hacore.sim.services import Services
+from hacore.sim.stats import Stats
+from hacore.sim.store import Store
 
 AGAIN_S = 1.0
 """A daemon that was killed is started again after this time."""
@@ -40,14 +48,15 @@ TRACE_LENGTH = 600
 
 
 class World:
-    """Nodes, store and clock. ``check`` is told what happens; ``chaos`` may interfere before each request."""
+    """Nodes, store and clock; the same arguments give the same run, event by event."""
 
     def __init__(
         self,
         seed: int,
         *,
-        nodes: int = 3,
+        nodes: int | Iterable[str] = 3,
         timing: Timing | None = None,
+        tables: Mapping[str, Table] | None = None,
         crm: type[Crm] = Crm,
         lrm: type[Lrm] = Lrm,
         mux: type[WatchdogMux] = WatchdogMux,
@@ -57,15 +66,21 @@ class World:
         self.seed, self.timing = seed, timing or Timing()
         self.kinds: dict[str, Callable[[str], Any]] = {
             "mux": lambda _: mux(self.timing),
-            "crm": lambda node: crm(node, self.timing),
-            "lrm": lambda node: lrm(node, self.timing),
+            "crm": lambda node: crm(node, self.timing, tables),
+            "lrm": lambda node: lrm(node, self.timing, tables),
         }
-        self.worker = worker
+        self.worker: Callable[[str, Job], Worker] = lambda node, job: worker(node, job, tables)
         self.now = 0.0
         self.store = Store()
-        self.nodes = {f"n{i}": Node(f"n{i}") for i in range(1, nodes + 1)}
+        names = [f"n{i}" for i in range(1, nodes + 1)] if isinstance(nodes, int) else nodes
+        self.nodes = {name: Node(name) for name in names}
+        self.services = Services({name: node.running for name, node in self.nodes.items()}, self.store)
+        self.stats = Stats()
+        self.events = Events()
         self.trace: deque[tuple[float, str, str]] = deque(maxlen=TRACE_LENGTH)
+        """What happened last, for a story."""
         self.interfere: Callable[[Process, Request[Any]], None] = lambda _, __: None
+        """Called before each request of a process; may pause or kill it."""
         self.hold_up: Callable[[Process, Transact], float] = lambda _, __: 0.0
         """For how long a transaction is held up on its way: it happens, but nobody hears of it in time."""
         self.latency_s = 0.004
@@ -74,14 +89,12 @@ class World:
         self.late = 0.3
         """How probable it is that a transaction sent into a cut happens after all, later."""
         self.careful_arrivals = False
-        """Whether a live migration fails unless the target's hardware watchdog is armed: see test_known_problems."""
-        self.failing: set[str] = set()
-        """Services whose start fails."""
-        self.stuck: set[str] = set()
-        """Services that cannot be stopped or moved."""
+        """Whether a live migration fails unless the target's hardware watchdog is armed."""
+        self.majority = False
+        """Whether the store answers a node only while more than half of the nodes have power and network."""
         self._events: list[tuple[float, int, Callable[[], None]]] = []
         self._numbers = 0
-        self.checks = Checks(self)
+        self.promises = Promises(self)
         self.devices = Devices(self)
 
     # ----------------------------------------------------------------------------------------------- time, events
@@ -110,10 +123,22 @@ class World:
     def note(self, who: object, what: object) -> None:
         self.trace.append((self.now, str(who), str(what)))
 
+    def tell(self, actor: str, kind: str, fields: Mapping[str, Any]) -> None:
+        """An event, for the log of the run."""
+        self.events.add(round(self.now, 3), actor, kind, fields)
+
     def story(self, lines: int = 120) -> str:
         return "\n".join(f"{at:9.4f} {who:12} {what}" for at, who, what in list(self.trace)[-lines:])
 
     # -------------------------------------------------------------------------------------------- nodes and daemons
+
+    def begin(self, services: Mapping[str, str], **settings: JSON) -> None:
+        """A new cluster: members, services (sid -> node), settings; all nodes boot."""
+        self.write(MEMBERS, list(self.nodes))
+        self.write(SETTINGS, settings)
+        self.write(RESOURCES, {sid: {"node": node} for sid, node in services.items()})
+        for name in self.nodes:
+            self.boot(name)
 
     def boot(self, name: str) -> None:
         node = self.nodes[name]
@@ -123,12 +148,13 @@ class World:
         node.powered, node.boot, node.ending = True, node.boot + 1, ""
         node.rate = 1 + self.rng.uniform(-drift, drift)
         node.offset_s = self.rng.uniform(0, 1000) - node.rate * self.now
+        node.held.clear()
         self.note(name, f"boot {node.boot}")
         for kind in self.kinds:
             self.start(node, kind)
 
     def start(self, node: Node, kind: str) -> None:
-        process = Process(self.number(), kind, node, self.kinds[kind](node.name))
+        process = Process(self.number(), kind, node, quick(self.kinds[kind](node.name)))
         node.daemons[kind] = process
         self.after(self.rng.uniform(0, 0.2), lambda: self._round(process))
 
@@ -142,6 +168,8 @@ class World:
         node.opened_by = None
         for process in (*node.daemons.values(), *node.workers):
             process.alive = False
+        for kind in node.daemons:
+            self.tell(f"{name}/{kind}", "daemon_killed", {})
         node.daemons.clear()
         node.workers.clear()
         node.running.clear()
@@ -173,6 +201,7 @@ class World:
         if not process.alive:
             return
         self.note(process, "KILLED")
+        self.tell(process.actor, "daemon_killed", {})
         self.disturb(process.node)
         self._gone(process)
         self._start_again(process, AGAIN_S)
@@ -182,7 +211,7 @@ class World:
         node, boot = process.node, process.node.boot
 
         def again() -> None:
-            if node.powered and node.boot == boot and not node.ending:
+            if node.powered and node.boot == boot and not node.ending and process.kind not in node.held:
                 self.start(node, process.kind)
 
         if node.ending:
@@ -235,6 +264,18 @@ class World:
             if how == "reboot":
                 self.after(BOOT_S, lambda: self.boot(node.name))
 
+    def hold(self, name: str, kind: str) -> None:
+        """Stop a daemon for good."""
+        self.nodes[name].held.add(kind)
+        self.ask(self.nodes[name], kind, "shutdown")
+
+    def let_go(self, name: str, kind: str) -> None:
+        """Start a daemon that was stopped."""
+        node = self.nodes[name]
+        node.held.discard(kind)
+        if node.powered and kind not in node.daemons:
+            self.start(node, kind)
+
     def ask(self, node: Node, kind: str, word: str) -> None:
         """A signal to a daemon: ``restart``, ``shutdown`` or ``reboot``."""
         process = node.daemons.get(kind)
@@ -252,8 +293,8 @@ class World:
             self.go_on(process, lambda: self._send(process, None))
 
     def spawn(self, lrm: Process, job: Job) -> None:
-        self.checks.spawned(lrm, job)
-        process = Process(self.number(), "worker", lrm.node, self.worker(lrm.node.name, job), lrm)
+        self.promises.spawned(lrm, job)
+        process = Process(self.number(), "worker", lrm.node, quick(self.worker(lrm.node.name, job)), lrm)
         process.generator = process.machine.work()
         lrm.node.workers.append(process)
         self.after(self.rng.uniform(0, 0.02), lambda: self.go_on(process, lambda: self._send(process, None)))
@@ -299,13 +340,14 @@ class World:
             process.node.workers.remove(process)
             lrm = process.root
             lrm.ended.append(value)
-            self.checks.outcome(lrm, value)
+            self.promises.outcome(lrm, value)
             self.wake(lrm)
         elif process.kind == "mux":
             if not process.machine.finished:
                 self._round(process)
         elif value is None:
             self.note(process, "exits")
+            self.tell(process.actor, "daemon_exit", {})
             self._gone(process)
             self._start_again(process, self.rng.uniform(0.1, 5.0))
         else:
@@ -333,15 +375,25 @@ class World:
 
     # ------------------------------------------------------------------------------------------------------- store
 
+    def reaches(self, node: Node) -> bool:
+        """Whether the node and the store hear of each other."""
+        if node.cut or node.broken:
+            return False
+        return not self.majority or 2 * sum(it.powered and not it.cut for it in self.nodes.values()) > len(self.nodes)
+
+    def write(self, key: str, value: JSON) -> None:
+        """A document as an operator writes it."""
+        self.commit(None, Transact({}, {key: value}))
+
     def commit(self, process: Process | None, request: Transact, token: Any = None) -> Committed | Conflict:
         """The moment at which a transaction happens. ``process`` None: an operator's."""
         before = self.store[MANAGER_LOCK].value
         answer = self.store.transact(request.checks, request.writes)
         if isinstance(answer, Committed):
-            self.checks.committed(process, request.writes, before, token)
+            self.promises.committed(process, request.writes, before, token)
             for node in self.nodes.values():
                 for each in node.daemons.values():
                     sleep = each.asleep
-                    if sleep and not node.cut and any(key.startswith(sleep.wake_on) for key in request.writes):
+                    if sleep and any(key.startswith(sleep.wake_on) for key in request.writes) and self.reaches(node):
                         self.wake(each)
         return answer

@@ -1,61 +1,27 @@
-"""What the simulated world is made of: the store, nodes, processes, connections."""
+"""What the simulated world is made of: nodes, processes, connections, calls."""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
-from hacore.protocol.requests import (
-    ABSENT,
-    JSON,
-    Asking,
-    Committed,
-    Conflict,
-    Document,
-    Message,
-    Outcome,
-    Refused,
-    Sleep,
-    Snapshot,
-    Unavailable,
-)
+from hacore.daemons.base import Machine
+from hacore.daemons.machine import QuickStepper
+from hacore.protocol.requests import Asking, Message, Outcome, Refused, Sleep, Unavailable
 
 BOOT_S = 2.0
 """A node boots in this time."""
 CUT = Unavailable("no answer in time")
 NO_ANSWER = Refused("the multiplexer does not answer in time")
+M = TypeVar("M", bound=Machine)
 
 
-class Violation(AssertionError):  # noqa: N818 - it says what is the case
-    """A property does not hold; ``name`` is the property's."""
-
-    def __init__(self, name: str, text: str) -> None:
-        super().__init__(f"{name}: {text}")
-        self.name = name
-
-
-class Store:
-    """Linearizable documents with revisions, and a compare-and-set transaction over several of them."""
-
-    def __init__(self) -> None:
-        self.documents: dict[str, Document] = {}
-        self.revision = 0
-
-    def __getitem__(self, key: str) -> Document:
-        return self.documents.get(key, ABSENT)
-
-    def read(self, prefixes: tuple[str, ...]) -> Snapshot:
-        return Snapshot({k: d for k, d in self.documents.items() if k.startswith(prefixes)}, self.revision)
-
-    def transact(self, checks: Mapping[str, int], writes: Mapping[str, JSON]) -> Committed | Conflict:
-        for key, revision in checks.items():
-            if self[key].revision != revision:
-                return Conflict(key)
-        self.revision += 1
-        self.documents.update({key: Document(value, self.revision) for key, value in writes.items()})
-        return Committed(self.revision)
+def quick(machine: M) -> M:
+    """The machine, which has taken no step yet, takes its steps by the table alone."""
+    machine.stepper = QuickStepper(machine.variant)
+    return machine
 
 
 @dataclass(eq=False)
@@ -84,6 +50,11 @@ class Process:
     @property
     def root(self) -> Process:
         return self.parent or self
+
+    @property
+    def actor(self) -> str:
+        """Its name in events; what a worker does, its LRM does."""
+        return f"{self.node.name}/{self.root.kind}"
 
     def __str__(self) -> str:
         return f"{self.node.name}/{self.kind}#{self.number}"
@@ -116,6 +87,11 @@ class Node:
     name: str
     powered: bool = False
     cut: bool = False
+    """From the network."""
+    broken: bool = False
+    """Its calls to the store fail, though the network is there."""
+    held: set[str] = field(default_factory=set)
+    """Kinds of daemons that an operator has stopped: init does not start them again in this boot."""
     boot: int = 0
     rate: float = 1.0
     offset_s: float = 0.0

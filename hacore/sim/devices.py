@@ -32,11 +32,13 @@ from hacore.protocol.requests import (
     Stop,
     Transact,
 )
-from tests.daemons.parts import BOOT_S, CUT, NO_ANSWER, Call, Client, Node, Process
+from hacore.sim.processes import BOOT_S, CUT, NO_ANSWER, Call, Client, Node, Process
 
 if TYPE_CHECKING:
-    from tests.daemons.world import World
+    from hacore.sim.world import World
 
+LOST = 0.5
+"""How probable it is that a transaction on its way is lost when the way is cut."""
 WAIT = (True, None)
 """The answer comes later, by an event."""
 
@@ -80,6 +82,7 @@ class Devices:
 
     def _say(self, process: Process, request: Say) -> tuple[bool, None]:
         self.world.note(process, f"says {request.event} {dict(request.fields)}")
+        self.world.tell(process.actor, request.event, request.fields)
         return False, None
 
     def _spawn(self, process: Process, request: Spawn) -> tuple[bool, None]:
@@ -98,9 +101,9 @@ class Devices:
         self.world.after(self.world.timing.call_timeout_s, lambda: self._finish(call))
         return call
 
-    def _arrive(self, call: Call, answer: Any) -> None:
-        """An answer reaches the process, if it is not too late."""
-        if not call.over:
+    def _arrive(self, call: Call, answer: Any, via: Node | None = None) -> None:
+        """An answer reaches the process, if it is not too late, and the way from the store is open."""
+        if not call.over and (via is None or self.world.reaches(via)):
             call.answer, call.arrived = answer, True
             self._finish(call)
 
@@ -128,13 +131,13 @@ class Devices:
     def _read(self, process: Process, request: Read) -> tuple[bool, Any]:
         node = process.node
         call = self._call(process, CUT, lambda: self.world.disturb(node))
-        if node.cut:
+        if not self.world.reaches(node):
             return WAIT
 
         def read() -> None:
-            if not node.cut:
+            if self.world.reaches(node):
                 seen = self.world.store.read(request.prefixes)
-                self.world.after(self.trip_s(), lambda: None if node.cut else self._arrive(call, seen))
+                self.world.after(self.trip_s(), lambda: self._arrive(call, seen, node))
 
         self.world.after(self.trip_s(), read)
         return WAIT
@@ -145,19 +148,19 @@ class Devices:
         token = Lock.of(process.machine.lock)
 
         def write(late: bool, *, travels: bool = True) -> None:
-            if late and travels and (node.cut or node.boot != boot or not node.powered):
+            if late and travels and (not world.reaches(node) or node.boot != boot or not node.powered):
                 return
-            if not late and node.cut and world.rng.random() < 0.5:
+            if not late and not world.reaches(node) and world.rng.random() < LOST:
                 return
             answer = world.commit(process, request, token)
             if late:
                 world.note(process, f"LATE: {sorted(request.writes)} -> {answer}")
-            world.after(self.trip_s(), lambda: None if node.cut else self._arrive(call, answer))
+            world.after(self.trip_s(), lambda: self._arrive(call, answer, node))
 
         held_up_s = world.hold_up(process, request)
         if held_up_s:
             world.after(held_up_s, lambda: write(True, travels=False))
-        elif not node.cut:
+        elif world.reaches(node):
             world.after(self.trip_s(), lambda: write(False))
         elif world.rng.random() < world.late:
             world.after(world.rng.uniform(0, 10), lambda: write(True))
@@ -270,7 +273,8 @@ class Devices:
 
     def reset(self, node: Node) -> None:
         self.world.note(node.name, "WATCHDOG RESET")
-        self.world.checks.reset(node)
+        self.world.tell("hardware", "watchdog_reset", {"node": node.name})
+        self.world.promises.reset(node)
         self.world.power_off(node.name, "watchdog")
         self.world.after(BOOT_S, lambda: self.world.boot(node.name))
 
@@ -284,7 +288,7 @@ class Devices:
         if node.opened_by is mux:
             node.armed, node.opened_by = False, None
             self.world.note(mux, "hardware disarmed")
-            self.world.checks.guarded()
+            self.world.promises.guarded()
         return False, None
 
     # ---------------------------------------------------------------------------------------------------- services
@@ -303,20 +307,20 @@ class Devices:
 
     def _start(self, process: Process, request: Start) -> tuple[bool, Any]:
         def start() -> None:
-            self.world.checks.touched(process.node, request.sid, "start")
-            if request.sid not in self.world.failing:
+            self.world.promises.touched(process.node, request.sid, "start")
+            self.world.services.start(process.node.name, request.sid)
+            if request.sid in process.node.running:
                 self.world.note(process, f"STARTS {request.sid}")
-                process.node.running.add(request.sid)
-                self.world.checks.runs(process.node, request.sid)
+                self.world.promises.runs(process.node, request.sid)
 
         return self._later(process, self.world.rng.uniform(0.01, 0.4), start)
 
     def _stop(self, process: Process, request: Stop) -> tuple[bool, Any]:
         def stop() -> None:
-            self.world.checks.touched(process.node, request.sid, "stop")
-            if request.sid not in self.world.stuck:
+            self.world.promises.touched(process.node, request.sid, "stop")
+            self.world.services.stop(process.node.name, request.sid)
+            if request.sid not in process.node.running:
                 self.world.note(process, f"STOPS {request.sid}")
-                process.node.running.discard(request.sid)
 
         return self._later(process, self.world.rng.uniform(0.01, 1.5), stop)
 
@@ -328,12 +332,14 @@ class Devices:
             reachable = target.powered and target.boot == boot and not target.cut and not process.node.cut
             if self.world.careful_arrivals and not target.armed:
                 return False
-            if not reachable or request.sid in self.world.stuck or request.sid not in process.node.running:
+            if not reachable or request.sid not in process.node.running:
+                return False
+            if not self.world.services.move(process.node.name, request.sid):
                 return False
             self.world.note(process, f"MOVES {request.sid} to {target.name}")
-            process.node.running.discard(request.sid)
-            target.running.add(request.sid)
-            self.world.checks.runs(target, request.sid)
+            if request.live:
+                target.running.add(request.sid)
+                self.world.promises.runs(target, request.sid)
             return True
 
         return self._later(process, self.world.rng.uniform(0.1, 2.0), move)

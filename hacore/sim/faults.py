@@ -1,4 +1,4 @@
-"""Seeded trouble, an operator, and the quiet afterwards in which everything must come right."""
+"""Seeded trouble, and the quiet afterwards in which everything must come right."""
 
 from __future__ import annotations
 
@@ -6,82 +6,62 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from hacore.manager.commands import append
-from hacore.manager.documents import COMMANDS, MEMBERS, RESOURCES, SETTINGS, Commands, dump, parse
-from hacore.protocol.requests import Request, Transact
-from tests.daemons.parts import BOOT_S, Process, Violation
-from tests.daemons.world import World
+from hacore.manager.documents import SETTINGS, SHUTDOWN_POLICIES, Resource
+from hacore.protocol.requests import Request
+from hacore.sim.operators import Operator
+from hacore.sim.processes import BOOT_S, Process
+from hacore.sim.promises import Unsettled, Violation
+from hacore.sim.world import World
 
+CHOSEN = 0.45
+"""How probable it is that a kind of trouble occurs in a run at all."""
+PAUSE_RATES = (0, 0, 0.0005, 0.002, 0.01)
+"""How probable a pause is before each request; one of these holds for a run."""
+KILL_RATES = (0, 0, 0, 0.0005)
+"""How probable it is that the process is killed before a request."""
+GAPS_S = (0.7, 2.0, 5.0)
+"""The mean time between one trouble and the next."""
+SLOW_RATES = (0, 0.02, 0.2)
+"""How probable it is that a call to the store takes nearly as long as it may."""
 KINDS = ("crm", "lrm", "mux")
-POLICIES = ("conditional", "freeze", "failover", "migrate")
+SERVICES = {"ct:1": "n1", "ct:2": "n2", "ct:3": "n1", "ct:4": "n3"}
 
 
-class Operator:
-    """What operators do, always with a good connection."""
+def spread(services: int, nodes: int) -> dict[str, str]:
+    """So many services, every second one of a type that can move while it runs, in turn on so many nodes."""
+    return {f"{'vm' if i % 2 else 'ct'}:{i}": f"n{i % nodes + 1}" for i in range(1, services + 1)}
 
-    def __init__(self, world: World) -> None:
-        self.world = world
 
-    def write(self, key: str, value: Any) -> None:
-        self.world.commit(None, Transact({}, {key: value}))
+class Seed:
+    """A cluster, trouble, quiet; the same arguments give the same run, event by event. ``kinds``: see World."""
 
-    def begin(self, services: Mapping[str, str], **settings: Any) -> None:
-        """A new cluster: members, services (sid -> node), settings; all nodes boot."""
-        self.write(MEMBERS, list(self.world.nodes))
-        self.write(SETTINGS, settings)
-        self.write(RESOURCES, {sid: {"node": node} for sid, node in services.items()})
-        for name in self.world.nodes:
-            self.world.boot(name)
+    def __init__(
+        self,
+        seed: int,
+        services: Mapping[str, str] = SERVICES,
+        duration_s: float = 40.0,
+        only: Sequence[str] = (),
+        **kinds: Any,
+    ) -> None:
+        self.services, self.duration_s = services, duration_s
+        self.world = World(seed, **kinds)
+        self.world.careful_arrivals = True
+        self.chaos = Chaos(self.world, only)
 
-    def command(self, text: str) -> None:
-        self.world.note("operator", text)
-        queue = parse(self.world.store[COMMANDS], Commands, COMMANDS, Commands())
-        self.write(COMMANDS, dump(append(queue, text)))
-
-    @property
-    def resources(self) -> dict[str, Any]:
-        value: dict[str, Any] = self.world.store[RESOURCES].value
-        return value
-
-    def request(self, sid: str, state: str) -> None:
-        self.world.note("operator", f"requests {sid} {state}")
-        if sid in self.resources:
-            self.write(RESOURCES, {**self.resources, sid: {**self.resources[sid], "state": state}})
-
-    def add(self, sid: str, node: str, **fields: Any) -> None:
-        self.world.note("operator", f"adds {sid} on {node}")
-        self.write(RESOURCES, {**self.resources, sid: {"node": node, **fields}})
-
-    def remove(self, sid: str) -> None:
-        self.world.note("operator", f"removes {sid}")
-        self.write(RESOURCES, {key: value for key, value in self.resources.items() if key != sid})
-
-    # ---------------------------------------------------------------------------------------------------- looking
-
-    @property
-    def status(self) -> dict[str, Any]:
-        value: dict[str, Any] = self.world.store["manager/status"].value or {}
-        return value
-
-    def state(self, sid: str) -> str:
-        record = self.status.get("services", {}).get(sid)
-        return record["state"] if record else ""
-
-    def where(self, sid: str) -> list[str]:
-        return [node.name for node in self.world.nodes.values() if sid in node.running]
-
-    def runs(self, *sids: str) -> bool:
-        """Each is started, by its record, and runs on its record's node."""
-        records = self.status.get("services", {})
-        return all(
-            sid in records and records[sid]["state"] == "started" and self.where(sid) == [records[sid]["node"]]
-            for sid in sids
-        )
-
-    def master(self) -> str:
-        lock = self.world.store["lock/manager"].value or {}
-        owner: str = lock.get("owner", "")
-        return owner
+    def run(self, *, settle: bool = True) -> World:
+        """Raises Violation or Unsettled."""
+        world = self.world
+        try:
+            world.begin(self.services, shutdown_policy=world.rng.choice(SHUTDOWN_POLICIES))
+            world.run(3.0)
+            self.chaos.begin(self.duration_s)
+            world.run(self.duration_s)
+            if settle:
+                self.chaos.settle()
+        except (Violation, Unsettled) as problem:
+            problem.add_note(world.story())
+            raise
+        return world
 
 
 class Chaos:
@@ -110,12 +90,12 @@ class Chaos:
             "policy": self._policy,
             "configure": self._configure,
         }
-        self.chosen = list(only) or [name for name in self.deeds if self.rng.random() < 0.45] or list(self.deeds)
-        self.pause_rate = self.rng.choice([0, 0, 0.0005, 0.002, 0.01])
-        self.kill_rate = self.rng.choice([0, 0, 0, 0.0005])
-        self.gap_s = self.rng.choice([0.7, 2.0, 5.0])
+        self.chosen = list(only) or [name for name in self.deeds if self.rng.random() < CHOSEN] or list(self.deeds)
+        self.pause_rate = self.rng.choice(PAUSE_RATES)
+        self.kill_rate = self.rng.choice(KILL_RATES)
+        self.gap_s = self.rng.choice(GAPS_S)
         self.until_s = 0.0
-        world.slow = self.rng.choice([0, 0.02, 0.2])
+        world.slow = self.rng.choice(SLOW_RATES)
 
     def begin(self, duration_s: float) -> None:
         self.until_s = self.world.now + duration_s
@@ -189,10 +169,10 @@ class Chaos:
         self.world.ask(self.world.nodes[self._node()], self.rng.choice(["lrm", "lrm", "crm"]), "restart")
 
     def _failing(self) -> None:
-        self._for_a_while(self.world.failing, self._sid())
+        self._for_a_while(self.world.services.failing, self._sid())
 
     def _stuck(self) -> None:
-        self._for_a_while(self.world.stuck, self._sid())
+        self._for_a_while(self.world.services.stuck, self._sid())
 
     def _for_a_while(self, troubled: set[str], sid: str) -> None:
         troubled.add(sid)
@@ -222,16 +202,16 @@ class Chaos:
         self.operator.command(self.rng.choice(["disarm-ha freeze", "disarm-ha ignore", "arm-ha", "arm-ha"]))
 
     def _policy(self) -> None:
-        self.operator.write(SETTINGS, {"shutdown_policy": self.rng.choice(POLICIES)})
+        self.world.write(SETTINGS, {"shutdown_policy": self.rng.choice(SHUTDOWN_POLICIES)})
 
     def _configure(self) -> None:
         """Add a service, or remove one that is stopped (what is removed while it may run is nobody's business)."""
         sid = self.rng.choice(["ct:8", "ct:9"])
         if sid not in self.operator.resources:
             if not self.operator.where(sid) and not self.operator.state(sid):
-                self.operator.add(sid, self._node(), max_restart=self.rng.randint(0, 2))
+                self.operator.configure(sid, Resource(self._node(), max_restart=self.rng.randint(0, 2)))
         elif self.operator.state(sid) == "stopped" and not self.operator.where(sid):
-            self.operator.remove(sid)
+            self.operator.configure(sid, None)
 
     # ------------------------------------------------------------------------------------------------ the quiet
 
@@ -242,24 +222,24 @@ class Chaos:
         return ending + 3 * timing.failover_with_master_s + 4 * timing.monitor_s
 
     def settle(self) -> None:
-        """No more trouble; an operator puts right what only an operator can. Raises Violation if it does not settle."""
+        """No more trouble; an operator puts right what only an operator can. Raises Unsettled if it does not settle."""
         world = self.world
         world.interfere = lambda _, __: None
-        world.failing.clear()
-        world.stuck.clear()
+        world.services.failing.clear()
+        world.services.stuck.clear()
         world.slow = 0.0
         world.note("", "---- quiet ----")
         for node in world.nodes.values():
             world.heal(node.name)
             for process in list(node.daemons.values()):
                 world.resume(process)
-        self.operator.write(SETTINGS, {})
+        self.world.write(SETTINGS, {})
         self._put_right()
         if not world.run(self.quiet_s(), self._calm):
-            raise Violation("Settles", f"{self._unsettled()} after {self.quiet_s():.0f} quiet seconds")
+            raise Unsettled(f"{self._unsettled()} after {self.quiet_s():.0f} quiet seconds (seed {world.seed})")
         world.run(2 * world.timing.failover_with_master_s)
         if self._unsettled():
-            raise Violation("Settles", f"{self._unsettled()}, though all was well before")
+            raise Unsettled(f"{self._unsettled()}, though all was well before (seed {world.seed})")
 
     def _calm(self) -> bool:
         return not self._unsettled()
@@ -277,18 +257,18 @@ class Chaos:
         for sid, resource in operator.resources.items():
             state = operator.state(sid)
             wanted = "disabled" if state == "error" else "started"
-            passing = resource.get("state") == "disabled" and state != "stopped" and wanted == "started"
-            if resource.get("state", "started") != wanted and not passing:
+            passing = resource.state == "disabled" and state != "stopped" and wanted == "started"
+            if resource.state != wanted and not passing:
                 operator.request(sid, wanted)
         self.world.after(5.0, self._put_right)
 
     def _unsettled(self) -> str:
         operator = self.operator
         for sid, resource in operator.resources.items():
-            if resource.get("state", "started") == "started" and not operator.runs(sid):
+            if resource.state == "started" and not operator.runs(sid):
                 return f"{sid} is {operator.state(sid) or 'unknown'} and runs on {operator.where(sid)}"
-            if resource.get("state", "started") != "started":
-                return f"{sid} is requested {resource.get('state')}"
+            if resource.state != "started":
+                return f"{sid} is requested {resource.state}"
         states = operator.status.get("nodes", {})
         strange = {name: state for name, state in states.items() if state != "online"}
         return f"node states {strange}" if strange or not states else ""

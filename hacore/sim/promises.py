@@ -8,6 +8,8 @@ OneMaster            a write of the manager status takes effect only for the own
                      token, and one token belongs to one process
 AckOnce              an LRM never spawns a uid again to which it had an outcome (retries, looking again at what runs,
                      and the protection of what is stopped excepted)
+FrozenUntouched      no LRM that knows it begins anything with a frozen service (but to stop it, as the node goes down)
+ErrorUntouched       the same of a service in error
 NoNeedlessReset      a watchdog resets only a node that was paused, cut, killed or without an answer in the last time
 """
 
@@ -19,16 +21,34 @@ from typing import TYPE_CHECKING, Any
 from hacore.manager.documents import STATUS
 from hacore.protocol.locks import FENCING, MANAGER_LOCK, Lock
 from hacore.protocol.requests import JSON, Job, Outcome
-from tests.daemons.parts import Node, Process, Violation
+from hacore.sim.processes import Node, Process
 
 if TYPE_CHECKING:
-    from tests.daemons.world import World
+    from hacore.sim.world import World
 
 EXCUSED_S = 30.0
 """For so long after a disturbance a reset may follow from it."""
 
 
-class Checks:
+UNTOUCHED = {"freeze": "FrozenUntouched", "error": "ErrorUntouched"}
+"""States in which nobody starts, stops or moves a service, and the promise."""
+
+
+class Violation(AssertionError):  # noqa: N818 - it says what is the case
+    """A promise is not kept; ``name`` is the promise's."""
+
+    def __init__(self, name: str, text: str) -> None:
+        super().__init__(f"{name}: {text}")
+        self.name = name
+
+
+class Unsettled(AssertionError):  # noqa: N818 - it says what is the case
+    """In the quiet after all trouble, not everything comes right."""
+
+
+class Promises:
+    """Is told what happens, and raises :class:`Violation`."""
+
     def __init__(self, world: World) -> None:
         self.world = world
         self.off: frozenset[str] = frozenset()
@@ -89,9 +109,18 @@ class Checks:
             self.fail("OneMaster", f"{process} writes as master with token {token.token}, the lock is {lock}")
 
     def spawned(self, lrm: Process, job: Job) -> None:
+        self._untouched(lrm, job)
         protecting = job.state in {"watch", "stopped"} or job.uid.startswith("shutdown ")
         if not protecting and self._outcomes.get((lrm.number, job.uid), "retry") != "retry":
             self.fail("AckOnce", f"{lrm} executes uid {job.uid} of {job.sid} again ({job.state})")
+
+    def _untouched(self, lrm: Process, job: Job) -> None:
+        """An LRM that has read the present status must not begin anything with what is frozen or in error."""
+        record = self.records().get(job.sid)
+        if record is None or self.world.store[STATUS].revision > lrm.machine.revision:
+            return
+        if record["state"] in UNTOUCHED and job.state != "error" and not job.uid.startswith("shutdown "):
+            self.fail(UNTOUCHED[record["state"]], f"{lrm} begins {job.state} with {job.sid}")
 
     def outcome(self, lrm: Process, outcome: Outcome) -> None:
         self.world.note(lrm, f"outcome of {outcome.sid} uid {outcome.uid}: {outcome.code}")

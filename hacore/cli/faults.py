@@ -1,0 +1,133 @@
+"""``hacore sim faults``: random trouble by the number of a seed."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict, dataclass
+from functools import partial
+from multiprocessing import get_context
+from sys import stderr
+from typing import Any
+
+import click
+
+from hacore.cli.text import say_json
+
+UNSAFE, UNSETTLED, CRASHED = 12, 13, 14
+"""Exit codes: a promise was broken; the end is not as it should be; the simulator or a daemon crashed."""
+CODES = {"crash": CRASHED, "safety": UNSAFE, "liveness": UNSETTLED}
+"""The worst first."""
+WORKERS = 2
+
+FAULTS = """Simulate clusters in trouble: one for each seed, with the daemons and tables that run on nodes.
+
+Before any request of any process it may be paused or killed; nodes are cut off, lose power, reboot and are updated;
+calls to the store are slow, lost, or happen late; services fail, crash and get stuck; operators command this and that.
+A seed decides all of it, and which kinds of trouble there are at all. What hacore promises is looked at in every
+event. Then nothing more happens, and everything must come right.
+
+A seed that fails is told at once; run it again by its number to see its story.
+
+\b
+Examples:
+  hacore sim faults --seeds 200
+  hacore sim faults --seed 1234                 this one again, with its story if it fails
+  hacore sim faults --seeds 50 --nodes 5 --services 12 --minutes 5
+
+\b
+Exit codes: 0 all held; 12 a promise was broken; 13 not everything came right in the end; 14 a crash of the simulator
+  or of a daemon.
+"""
+
+
+@dataclass(frozen=True)
+class Found:
+    """What became of one seed; ``kind`` is "" if all held."""
+
+    seed: int
+    kind: str
+    text: str
+    story: str
+    simulated_s: float
+    cpu_s: float
+
+
+@click.command(help=FAULTS, short_help="Simulate clusters in random trouble.")
+@click.option("--seeds", type=click.IntRange(1), default=1, show_default=True, help="How many.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="The first.")
+@click.option("--nodes", type=click.IntRange(1, 99), default=3, show_default=True)
+@click.option("--services", type=click.IntRange(0), default=4, show_default=True)
+@click.option("--minutes", type=click.FloatRange(0), default=1.0, show_default=True, help="So long is trouble.")
+@click.option("--json", "as_json", is_flag=True, help="Print only what was found, in JSON.")
+@click.pass_context
+def faults(ctx: click.Context, /, *, seeds: int, seed: int, as_json: bool, **size: Any) -> None:
+    if not as_json:
+        click.echo("\n".join(_rates(seed, seeds, **size)))
+    found = []
+    for number, one in enumerate(_all(range(seed, seed + seeds), **size), 1):
+        found.append(one)
+        if one.kind and not as_json:
+            click.echo(f"seed {one.seed}: {one.kind}: {one.text}")
+        if not as_json and stderr.isatty():
+            click.echo(f"{number} of {seeds}\r", nl=False, err=True)
+    failed = sorted((one for one in found if one.kind), key=lambda one: one.seed)
+    hours = sum(one.simulated_s for one in found) / 3600
+    cpu_hours = sum(one.cpu_s for one in found) / 3600
+    if as_json:
+        told = {"first_seed": seed, "seeds": seeds, **size, "simulated_hours": hours, "cpu_hours": cpu_hours}
+        say_json({**told, "failed": [asdict(one) for one in failed]})
+    else:
+        if seeds == 1 and failed:
+            click.echo(failed[0].story)
+        rate = f"{hours / cpu_hours:.0f} cluster-hours an hour of a core" if cpu_hours else ""
+        click.echo(f"{len(failed)} of {seeds} seeds failed; {hours:.2f} cluster-hours simulated, {rate}")
+    ctx.exit(next((code for kind, code in CODES.items() if any(one.kind == kind for one in failed)), 0))
+
+
+def _rates(seed: int, seeds: int, nodes: int, services: int, minutes: float) -> list[str]:
+    from hacore.sim import faults as chaos
+
+    size = f"{nodes} nodes, {services} services, {minutes:g} min of trouble each"
+    return [
+        f"seeds {seed} to {seed + seeds - 1}: {size}; each seed draws one of",
+        f"  a pause before a request: {', '.join(f'{rate:g}' for rate in chaos.PAUSE_RATES)}",
+        f"  a kill before a request:  {', '.join(f'{rate:g}' for rate in chaos.KILL_RATES)}",
+        f"  a slow call:              {', '.join(f'{rate:g}' for rate in chaos.SLOW_RATES)}",
+        f"  other trouble every:      {', '.join(f'{gap_s:g}' for gap_s in chaos.GAPS_S)} s; each kind occurs at all"
+        f" with {chaos.CHOSEN:g}",
+    ]
+
+
+def _all(seeds: range, **size: Any) -> Iterator[Found]:
+    """As they end."""
+    one: Callable[[int], Found] = partial(look, **size)
+    if len(seeds) == 1:
+        yield one(seeds[0])
+        return
+    with ProcessPoolExecutor(WORKERS, get_context("spawn")) as pool:
+        tasks = [pool.submit(one, seed) for seed in seeds]
+        for task in as_completed(tasks):
+            yield task.result()
+
+
+def look(seed: int, *, nodes: int, services: int, minutes: float) -> Found:
+    """Run one seed."""
+    from hacore.sim.faults import Seed, spread
+    from hacore.sim.promises import Unsettled, Violation
+
+    begin_s = time.process_time()
+    run = Seed(seed, spread(services, nodes), minutes * 60, nodes=nodes)
+    kind = text = ""
+    try:
+        run.run()
+    except Violation as problem:
+        kind, text = "safety", str(problem)
+    except Unsettled as problem:
+        kind, text = "liveness", str(problem)
+    except Exception as problem:
+        kind, text = "crash", f"{type(problem).__name__}: {problem}\n{traceback.format_exc()}"
+    story = run.world.story(600) if kind else ""
+    return Found(seed, kind, text, story, run.world.now, time.process_time() - begin_s)
