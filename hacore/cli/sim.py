@@ -138,7 +138,7 @@ def _hacore(scenario: Scenario, answer: Answer, _: bool) -> Events:
 
 
 def _reference(scenario: Scenario, answer: Answer, check: bool) -> Events:
-    from hacore.protocol.reference import REFERENCE, timing
+    from hacore.protocol.reference.tables import REFERENCE, timing
     from hacore.sim.clockwork import Clockwork, loop_of
     from hacore.sim.events import first_difference
 
