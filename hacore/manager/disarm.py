@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from msgspec.structs import replace
+
 from hacore.manager.documents import Disarm
 from hacore.manager.view import Event, View
 from hacore.protocol import disarm as table
@@ -48,7 +50,7 @@ def _drop_request(view: View) -> None:
 def _read_locations(view: View) -> None:
     for sid, record in view.status.services.items():
         if sid in view.resources:
-            record.node = view.resources[sid].node
+            view.put(sid, replace(record, node=view.resources[sid].node))
 
 
 ACTIONS: dict[Action, Callable[[View], None]] = {

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from msgspec.structs import replace
 
 from hacore.manager.documents import (
     LIVE_TYPES,
     RELEASE_MODES,
-    Command,
     LrmStatus,
     Record,
     Resource,
@@ -22,34 +20,24 @@ from hacore.protocol import service as table
 from hacore.protocol.table import Action, Fact, Row, Table
 from hacore.protocol.vocabulary import FENCED
 
+_NO_COMMAND = [""]
+_WAYS: dict[str, Way] = {"new": "best", "request_start": "best", "recovery": "best"}
 
-@dataclass(slots=True)
+
 class Case:
     """One service in one round, before a step; ``new`` is its record as the step leaves it."""
 
-    view: View
-    sid: str
-    old: Record
-    new: Record
-    quietly: bool = False
-    """Nobody is told of the change of state."""
+    __slots__ = ("answer", "command", "lrm", "new", "old", "quietly", "resource", "sid", "view")
 
-    @property
-    def resource(self) -> Resource:
-        return self.view.resources[self.sid]
-
-    @property
-    def lrm(self) -> LrmStatus:
-        return self.view.lrm(self.old.node)
-
-    @property
-    def answer(self) -> str:
-        return self.lrm.results.get(self.old.uid, "")
-
-    @property
-    def command(self) -> list[str]:
-        pending: Command | None = self.view.pending.get(self.sid)
-        return pending.text.split() if pending else [""]
+    def __init__(self, view: View, sid: str) -> None:
+        self.view, self.sid = view, sid
+        self.old = self.new = view.status.services[sid]
+        self.resource: Resource = view.resources[sid]
+        self.lrm: LrmStatus = view.lrm(self.old.node)
+        self.answer = self.lrm.results.get(self.old.uid, "")
+        self.command = view.pending[sid].text.split() if sid in view.pending else _NO_COMMAND
+        self.quietly = False
+        """Nobody is told of the change of state."""
 
     def commanded_to(self, verb: str) -> bool:
         """Whether the pending command is ``verb``, to an online node other than the service's own."""
@@ -58,8 +46,7 @@ class Case:
 
     def placed(self) -> str:
         """The node that placement names, given what the service is about to do; "" if there is none."""
-        ways: dict[str, Way] = {"new": "best", "request_start": "best", "recovery": "best"}
-        way, record = ways.get(self.old.state, "stay"), self.old
+        way, record = _WAYS.get(self.old.state, "stay"), self.old
         if self.answer in {"failed", "wrong_node"}:
             way, record = "next", replace(record, failed_nodes=[*record.failed_nodes, record.node])
         return choose(way, self.sid, record, self.view.places, failback=self.resource.failback)
@@ -101,6 +88,7 @@ FACTS: dict[Fact, Callable[[Case], bool]] = {
     reference.COMMANDED: lambda case: case.command[0] != "",
     reference.IS_HOME: lambda case: case.old.node == case.old.maintenance_node,
 }
+_MEANINGS = {fact.name: meaning for fact, meaning in FACTS.items()}
 
 LOCKS_OF_THE_PAST = frozenset(
     {"backup", "mounted", "migrate", "clone", "rollback", "snapshot", "snapshot-delete", "suspending", "suspended"}
@@ -118,7 +106,8 @@ def _take_command(case: Case) -> None:
 
 
 def _move_to(case: Case, node: str) -> None:
-    case.new.node = case.resource.node = node
+    case.new.node = node
+    case.view.configure(case.sid, node=node)
     if node == case.new.maintenance_node:
         case.new.maintenance_node = ""
 
@@ -145,12 +134,12 @@ def _drop_home(case: Case) -> None:
 
 
 def _steal(case: Case) -> None:
-    node, resource = case.placed(), case.resource
+    node, lock = case.placed(), case.resource.lock
     case.view.say("service_recovered", sid=case.sid, node=case.old.node, target=node)
     _move_to(case, node)
-    if resource.lock in LOCKS_OF_THE_PAST:
-        case.view.say("service_unlocked", sid=case.sid, lock=resource.lock)
-        resource.lock = ""
+    if lock in LOCKS_OF_THE_PAST:
+        case.view.say("service_unlocked", sid=case.sid, lock=lock)
+        case.view.configure(case.sid, lock="")
 
 
 def _drop_command(case: Case) -> None:
@@ -167,7 +156,7 @@ def _tell_place(case: Case) -> None:
 ACTIONS: dict[Action, Callable[[Case], None]] = {
     table.SET_TARGET: _set_target,
     table.TAKE_COMMAND: _take_command,
-    table.WANT_STOP: lambda case: setattr(case.resource, "state", "stopped"),
+    table.WANT_STOP: lambda case: case.view.configure(case.sid, state="stopped"),
     table.ARRIVE: lambda case: _move_to(case, case.old.target),
     table.KEEP_TARGET: lambda case: setattr(case.new, "target", case.old.target),
     table.STEAL: _steal,
@@ -199,9 +188,11 @@ def step(view: View, sid: str) -> Row:
 
 
 def _fire(view: View, table: Table, sid: str) -> Row:
-    old = view.status.services[sid]
-    case = Case(view, sid, old, old)
-    row = table.step(old.state, lambda fact: FACTS[fact](case))
+    case = Case(view, sid)
+    old = case.old
+    row = table.step(old.state, lambda fact: _MEANINGS[fact.name](case))
+    if row.target == old.state and not row.do and not old.command:
+        return row
     before, after = (table.state_named[state].shown for state in (row.state, row.target))
     case.new = _successor(view, old, row, changed=before != after)
     for action in row.do:

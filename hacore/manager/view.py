@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from msgspec.structs import replace
+
 from hacore.manager.documents import (
     Command,
     Commands,
@@ -32,6 +34,7 @@ from hacore.protocol.table import Table
 from hacore.protocol.tables import TABLES
 
 REFUSALS_KEPT = 10
+NO_LRM = LrmStatus()
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +70,14 @@ class View:
     sight: Sight
     tables: Mapping[str, Table]
     status: Status
+    """Its records are replaced by :meth:`put`, never changed in place."""
     resources: dict[str, Resource]
+    """Replaced by :meth:`configure`, never changed in place."""
     settings: Settings
     members: frozenset[str]
     commands: Commands
+    read: tuple[Mapping[str, Record], Mapping[str, Resource]]
+    """Records and resources as they were read."""
     lrms: dict[str, LrmStatus]
     fenced: frozenset[str]
     """Nodes whose lock is held for fencing."""
@@ -93,16 +100,18 @@ class View:
         status = status_of(snapshot)
         members = frozenset(members_of(snapshot))
         nodes = members | set(status.nodes)
+        resources = resources_of(snapshot)
         return cls(
             own=own,
             snapshot=snapshot,
             sight=sight,
             tables=tables,
             status=status,
-            resources=resources_of(snapshot),
+            resources=resources,
             settings=settings_of(snapshot),
             members=members,
             commands=commands_of(snapshot),
+            read=(dict(status.services), dict(resources)),
             lrms={node: lrm_of(snapshot, node) for node in nodes},
             fenced=frozenset(node for node in nodes if Lock.of(snapshot[agent_lock(node)]).owner == FENCING),
         )
@@ -127,8 +136,12 @@ class View:
         if self._places is not None:
             self._places.count(sid, record)
 
+    def configure(self, sid: str, **changes: str) -> None:
+        """The service is configured like this now."""
+        self.resources[sid] = replace(self.resources[sid], **changes)
+
     def lrm(self, node: str) -> LrmStatus:
-        return self.lrms.get(node) or LrmStatus()
+        return self.lrms.get(node) or NO_LRM
 
     def node_state(self, node: str) -> str:
         return self.status.nodes.get(node, "unknown")
