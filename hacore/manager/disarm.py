@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 
 from msgspec.structs import replace
 
@@ -10,8 +11,9 @@ from hacore.manager.documents import Disarm
 from hacore.manager.view import Event, View
 from hacore.protocol import disarm as table
 from hacore.protocol import reference
+from hacore.protocol.chooser import Chooser
 from hacore.protocol.locks import Lock, agent_lock
-from hacore.protocol.table import Action, Fact
+from hacore.protocol.table import Action, Fact, Table
 
 _UNSETTLED = frozenset({"fence", "recovery", "migrate", "relocate"})
 
@@ -60,11 +62,16 @@ ACTIONS: dict[Action, Callable[[View], None]] = {
 }
 
 
+@cache
+def _chooser(table: Table) -> Chooser[View]:
+    return Chooser(table, FACTS)
+
+
 def step(view: View) -> None:
     """Take steps until nothing changes."""
     while True:
         old = view.status.disarm.state if view.status.disarm else "armed"
-        row = view.tables["disarm"].step(old, lambda fact: FACTS[fact](view))
+        row = _chooser(view.tables["disarm"]).row(old, view)
         for action in row.do:
             ACTIONS[action](view)
         if view.status.disarm:

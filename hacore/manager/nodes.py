@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
+from functools import cache
 from typing import NamedTuple
 
 from hacore.manager.view import View
 from hacore.protocol import node as table
 from hacore.protocol import reference
-from hacore.protocol.table import Action, Fact
+from hacore.protocol.chooser import Chooser
+from hacore.protocol.table import Action, Fact, Table
 from hacore.protocol.vocabulary import FENCED, MAINTENANCE_ASKED
 
 
@@ -74,10 +76,15 @@ def _fence_due(view: View, waited_for: Iterable[str]) -> str:
     return next((node for node in marked if node in view.sight.expired and node not in view.fenced), "")
 
 
+@cache
+def _chooser(table: Table) -> Chooser[Case]:
+    return Chooser(table, FACTS)
+
+
 def _step(case: Case) -> None:
     view, node, _ = case
     old = view.node_state(node)
-    row = view.tables["node"].step(old, lambda fact: FACTS[fact](case))
+    row = _chooser(view.tables["node"]).row(old, case)
     for action in row.do:
         ACTIONS[action](view, node)
     view.status.nodes[node] = row.target

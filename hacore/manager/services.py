@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 
 from msgspec.structs import replace
 
@@ -17,6 +18,7 @@ from hacore.manager.placement import Way, choose
 from hacore.manager.view import View
 from hacore.protocol import reference
 from hacore.protocol import service as table
+from hacore.protocol.chooser import Chooser
 from hacore.protocol.table import Action, Fact, Row, Table
 from hacore.protocol.vocabulary import FENCED
 
@@ -88,7 +90,6 @@ FACTS: dict[Fact, Callable[[Case], bool]] = {
     reference.COMMANDED: lambda case: case.command[0] != "",
     reference.IS_HOME: lambda case: case.old.node == case.old.maintenance_node,
 }
-_MEANINGS = {fact.name: meaning for fact, meaning in FACTS.items()}
 
 LOCKS_OF_THE_PAST = frozenset(
     {"backup", "mounted", "migrate", "clone", "rollback", "snapshot", "snapshot-delete", "suspending", "suspended"}
@@ -178,6 +179,11 @@ ACTIONS: dict[Action, Callable[[Case], None]] = {
 }
 
 
+@cache
+def _chooser(table: Table) -> Chooser[Case]:
+    return Chooser(table, FACTS)
+
+
 def step(view: View, sid: str) -> Row:
     """Take one step with one record, and on through phases, where no record stays; returns the last row that fired."""
     table = view.tables["service"]
@@ -190,7 +196,7 @@ def step(view: View, sid: str) -> Row:
 def _fire(view: View, table: Table, sid: str) -> Row:
     case = Case(view, sid)
     old = case.old
-    row = table.step(old.state, lambda fact: _MEANINGS[fact.name](case))
+    row = _chooser(table).row(old.state, case)
     if row.target == old.state and not row.do and not old.command:
         return row
     before, after = (table.state_named[state].shown for state in (row.state, row.target))

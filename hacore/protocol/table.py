@@ -18,11 +18,11 @@ and turns actions into requests, the closed model gives each name a formula, a d
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cached_property
-from typing import NoReturn, TypeAlias
+from typing import NoReturn
 
 NO_TRUTH_VALUE = (
     "a guard has no truth value of its own: combine guards with & | ~ (and parentheses), "
@@ -215,58 +215,7 @@ class Row:
         return next((action for action in self.do if action.site is not Site.LOCAL), None)
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
-    """The rows of a state as questions: ask for the fact, and go on with what the answer leads to.
-
-    Rows ask for the same facts again and again; here each is asked for once at most, and only if it still matters.
-    """
-
-    fact: Fact
-    yes: Choice
-    no: Choice
-
-
-Choice: TypeAlias = "Question | Row | None"
-"""What is to be asked next; or the row that fires; or None, if there is no row that holds."""
-
-
-def questions(rows: Iterable[Row]) -> Choice:
-    """The questions by which the first row is found whose guard holds. Made of the guards, and of nothing else."""
-    made: dict[tuple[tuple[Guard | bool, str], ...], Choice] = {}
-
-    def first(guards: Iterable[tuple[Guard | bool, Row]]) -> Choice:
-        possible = tuple((guard, row) for guard, row in guards if guard is not False)
-        if not possible or isinstance(possible[0][0], bool):
-            return possible[0][1] if possible else None
-        case = tuple((guard, row.id) for guard, row in possible)
-        if case not in made:  # different answers often leave the same
-            fact = next(possible[0][0].facts())
-            yes, no = (first((_known(guard, fact, value), row) for guard, row in possible) for value in (True, False))
-            made[case] = Question(fact, yes, no)
-        return made[case]
-
-    return first((_known(row.guard), row) for row in rows)
-
-
-def _known(guard: Guard | bool, fact: Fact | None = None, value: bool = False) -> Guard | bool:
-    """What is left of the guard if the fact is known: a guard without it, or the guard's own value."""
-    match guard:
-        case Fact():
-            return value if guard == fact else guard
-        case Not():
-            inner = _known(guard.inner, fact, value)
-            return not inner if isinstance(inner, bool) else Not(inner)
-        case And() | Or():
-            left, right = _known(guard.left, fact, value), _known(guard.right, fact, value)
-            decisive = isinstance(guard, Or)
-            if left is decisive or right is decisive:
-                return decisive
-            return right if isinstance(left, bool) else left if isinstance(right, bool) else type(guard)(left, right)
-    return guard if isinstance(guard, bool) else True
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Table:
     """Rows in order, and the states between which they lead.
 
@@ -308,11 +257,6 @@ class Table:
             for state, rows in self.by_state.items()
         }
 
-    @cached_property
-    def _questions(self) -> dict[str, Choice]:
-        """By state, once they are needed."""
-        return {}
-
     def facts_of(self, state: str) -> tuple[Fact, ...]:
         """The facts that the rows of a state look at: all that a daemon must find out before it steps."""
         return self._facts_of[state]
@@ -345,13 +289,9 @@ class Table:
 
     def step(self, state: str, fact: Callable[[Fact], bool]) -> Row:
         """The row that fires: the first row of ``state`` whose guard holds. Changes nothing."""
-        if state not in self._questions:
-            self._questions[state] = questions(self.by_state[state])
-        found = self._questions[state]
-        while isinstance(found, Question):
-            found = found.yes if fact(found.fact) else found.no
-        if found:
-            return found
+        for row in self.by_state[state]:
+            if row.guard.holds(fact):
+                return row
         raise TableError(f"table {self.name}: state {state} is final or has no row that holds")
 
     def _problems(self) -> Iterator[str]:
