@@ -87,9 +87,10 @@ def _step(case: Case) -> None:
     row = _chooser(view.tables["node"]).row(old, case)
     for action in row.do:
         ACTIONS[action](view, node)
+    if row.target != view.status.nodes.get(node):
+        view.nodes_changed()
     view.status.nodes[node] = row.target
     if row.target != old:
-        view.forget_places()
         _tell(view, node, old, row.target)
 
 
