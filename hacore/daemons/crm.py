@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from hacore.daemons.base import Daemon, checks, does, sees
 from hacore.manager.documents import STATUS, DocumentError, members_of, status_of
 from hacore.manager.round import NOTHING, busy, decide, fit
-from hacore.manager.view import Sight
+from hacore.manager.view import Memory, Sight
 from hacore.protocol import crm as protocol
 from hacore.protocol.locks import FENCING, MANAGER_LOCK, Lock, Watch, agent_lock, heartbeat
 from hacore.protocol.reference import vocabulary as reference
@@ -35,6 +35,7 @@ class Crm(Daemon):
         self.quorate = self.fit = False
         self.seen = Snapshot({}, 0)
         self.sight = Sight()
+        self.memory = Memory()
         self.decision = self.chosen = NOTHING
         self.node_to_fence = ""
         self.lock = Document(None, 0)
@@ -73,7 +74,11 @@ class Crm(Daemon):
         self.fit = fit(self.node, seen, self.sight)
         if not self.state.startswith("master") or busy(seen):
             self.busy_s = self.now_s
-        self.decision = decide(self.node, seen, self.sight, self.tables) if self.state.startswith("master") else NOTHING
+        self.decision = (
+            decide(self.node, seen, self.sight, self.tables, self.memory)
+            if self.state.startswith("master")
+            else NOTHING
+        )
 
     def _sight(self, seen: Snapshot, nodes: Iterable[str]) -> Sight:
         timing, now = self.timing, self.now_s

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
+
+from msgspec.structs import replace
 
 from hacore.manager.documents import Disarm
 from hacore.manager.view import Event, View
 from hacore.protocol import disarm as table
+from hacore.protocol.chooser import Chooser
 from hacore.protocol.locks import Lock, agent_lock
 from hacore.protocol.reference import vocabulary as reference
-from hacore.protocol.table import Action, Fact
+from hacore.protocol.table import Action, Fact, Table
 
 _UNSETTLED = frozenset({"fence", "recovery", "migrate", "relocate"})
 
@@ -48,7 +52,7 @@ def _drop_request(view: View) -> None:
 def _read_locations(view: View) -> None:
     for sid, record in view.status.services.items():
         if sid in view.resources:
-            record.node = view.resources[sid].node
+            view.put(sid, replace(record, node=view.resources[sid].node))
 
 
 ACTIONS: dict[Action, Callable[[View], None]] = {
@@ -58,11 +62,16 @@ ACTIONS: dict[Action, Callable[[View], None]] = {
 }
 
 
+@cache
+def _chooser(table: Table) -> Chooser[View]:
+    return Chooser(table, FACTS)
+
+
 def step(view: View) -> None:
     """Take steps until nothing changes."""
     while True:
         old = view.status.disarm.state if view.status.disarm else "armed"
-        row = view.tables["disarm"].step(old, lambda fact: FACTS[fact](view))
+        row = _chooser(view.tables["disarm"]).row(old, view)
         for action in row.do:
             ACTIONS[action](view)
         if view.status.disarm:

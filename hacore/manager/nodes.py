@@ -2,25 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
+from functools import cache
+from typing import NamedTuple
 
 from hacore.manager.view import View
 from hacore.protocol import node as table
+from hacore.protocol.chooser import Chooser
 from hacore.protocol.reference import vocabulary as reference
-from hacore.protocol.table import Action, Fact
+from hacore.protocol.table import Action, Fact, Table
 from hacore.protocol.vocabulary import FENCED, MAINTENANCE_ASKED
 
-FACTS: dict[Fact, Callable[[View, str], bool]] = {
-    table.ONLINE: lambda view, node: node in view.sight.online,
-    table.MEMBER: lambda view, node: node in view.members,
-    table.GONE_LONG: lambda view, node: node in view.sight.gone_long,
-    table.LRM_MAINTENANCE: lambda view, node: view.lrm(node).mode == "maintenance",
-    MAINTENANCE_ASKED: lambda view, node: node in view.status.maintenance,
-    table.SERVICES_IN_FENCE: lambda view, node: any(
-        record.state == "fence" and record.node == node for record in view.status.services.values()
-    ),
-    reference.AGAIN: lambda view, _: view.sight.again,
-    FENCED: lambda view, node: node in view.fenced,
+
+class Case(NamedTuple):
+    """One node in one round, and the nodes that services wait to see fenced."""
+
+    view: View
+    node: str
+    waited_for: Collection[str]
+
+
+FACTS: dict[Fact, Callable[[Case], bool]] = {
+    table.ONLINE: lambda case: case.node in case.view.sight.online,
+    table.MEMBER: lambda case: case.node in case.view.members,
+    table.GONE_LONG: lambda case: case.node in case.view.sight.gone_long,
+    table.LRM_MAINTENANCE: lambda case: case.view.lrm(case.node).mode == "maintenance",
+    MAINTENANCE_ASKED: lambda case: case.node in case.view.status.maintenance,
+    table.SERVICES_IN_FENCE: lambda case: case.node in case.waited_for,
+    reference.AGAIN: lambda case: case.view.sight.again,
+    FENCED: lambda case: case.node in case.view.fenced,
 }
 
 ACTIONS: dict[Action, Callable[[View, str], None]] = {
@@ -28,12 +38,18 @@ ACTIONS: dict[Action, Callable[[View, str], None]] = {
 }
 
 
+def _waited_for(view: View) -> list[str]:
+    """The nodes that services wait to see fenced, in the order of the services."""
+    waiting = sorted((sid, it.node) for sid, it in view.status.services.items() if it.state == "fence")
+    return list(dict.fromkeys(node for _, node in waiting))
+
+
 def step_all(view: View) -> None:
     """Take one step with every node, in the order of their names; those that are to be marked wait for :func:`mark`."""
-    waited_for = {it.node for it in view.status.services.values() if it.state == "fence"}
+    waited_for = _waited_for(view)
     for node in sorted(view.members | set(view.status.nodes)):
         if node not in waited_for or view.node_state(node) == "fence":
-            step(view, node)
+            _step(Case(view, node, waited_for))
 
 
 def mark(view: View) -> bool:
@@ -41,30 +57,40 @@ def mark(view: View) -> bool:
 
     True: there is one. What follows from its lock comes before all else.
     """
-    waited_for = dict.fromkeys(it.node for _, it in sorted(view.status.services.items()) if it.state == "fence")
+    waited_for = _waited_for(view)
     for node in waited_for:
-        if fence_due(view):
+        if _fence_due(view, waited_for):
             break
         if view.node_state(node) != "fence":
-            step(view, node)
-    return fence_due(view) != ""
+            _step(Case(view, node, waited_for))
+    return _fence_due(view, waited_for) != ""
 
 
 def fence_due(view: View) -> str:
     """A marked node whose lock may be taken, first one that a service waits for; "" if there is none."""
-    waited_for = [it.node for _, it in sorted(view.status.services.items()) if it.state == "fence"]
+    return _fence_due(view, _waited_for(view))
+
+
+def _fence_due(view: View, waited_for: Iterable[str]) -> str:
     marked = (node for node in (*waited_for, *sorted(view.status.nodes)) if view.node_state(node) == "fence")
     return next((node for node in marked if node in view.sight.expired and node not in view.fenced), "")
 
 
-def step(view: View, node: str) -> None:
+@cache
+def _chooser(table: Table) -> Chooser[Case]:
+    return Chooser(table, FACTS)
+
+
+def _step(case: Case) -> None:
+    view, node, _ = case
     old = view.node_state(node)
-    row = view.tables["node"].step(old, lambda fact: FACTS[fact](view, node))
+    row = _chooser(view.tables["node"]).row(old, case)
     for action in row.do:
         ACTIONS[action](view, node)
+    if row.target != view.status.nodes.get(node):
+        view.nodes_changed()
     view.status.nodes[node] = row.target
     if row.target != old:
-        view.forget_places()
         _tell(view, node, old, row.target)
 
 

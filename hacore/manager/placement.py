@@ -124,8 +124,6 @@ def choose(way: Way, sid: str, record: Record, places: Places, *, failback: bool
     With ``next`` the record's ``failed_nodes`` include the node where it has just failed.
     """
     here = record.node
-    if way == "stay" and here in places.online and not record.maintenance_node and sid not in places.rules.named:
-        return here  # as it follows from what is below, for most services in most rounds
     allowed, preferred = places.located(sid)
     separated, companions = places.separated(sid), places.companions(sid)
     if way == "stay" and not failback and here in allowed and (here in companions or here not in separated):

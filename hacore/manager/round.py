@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from msgspec.structs import replace
+
 from hacore.manager import commands, disarm, nodes, services
 from hacore.manager.documents import COMMANDS, RESOURCES, STATUS, Command, dump, resources_of, status_of
 from hacore.manager.rebalance import rebalance
-from hacore.manager.view import Event, Sight, View
+from hacore.manager.view import Event, Memory, Sight, View
 from hacore.protocol.locks import Lock, agent_lock
 from hacore.protocol.requests import JSON, Snapshot
 from hacore.protocol.table import Table
@@ -62,9 +64,18 @@ def busy(snapshot: Snapshot) -> bool:
     return bool(resources_of(snapshot) or status.services or status.disarm)
 
 
-def decide(own: str, snapshot: Snapshot, sight: Sight, tables: Mapping[str, Table] = TABLES) -> Decision:
-    """One round of the master on node ``own``. Raises DocumentError if a document cannot be understood."""
-    view = View.of(own, snapshot, sight, tables)
+def decide(
+    own: str,
+    snapshot: Snapshot,
+    sight: Sight,
+    tables: Mapping[str, Table] = TABLES,
+    memory: Memory | None = None,
+) -> Decision:
+    """One round of the master on node ``own``. Raises DocumentError if a document cannot be understood.
+
+    With a ``memory`` that is kept from round to round it is quicker; what is decided is the same.
+    """
+    view = View.of(own, snapshot, sight, tables, memory)
     view.status.master = own
     nodes.step_all(view)
     if view.node_state(own) not in {"online", "maintenance"}:
@@ -84,25 +95,25 @@ def _update_records(view: View) -> None:
     if view.disarming():
         return
     records, table = view.status.services, view.tables["service"]
-    for sid, resource in sorted(view.resources.items()):
-        if sid not in records and resource.state != "ignored":
-            records[sid] = view.new_record(sid, table.initial, resource.node)
-            if table.state_named[table.initial].within:  # a phase, in which no record stays
-                services.step(view, sid)
-    for sid in sorted(set(records) - {sid for sid, it in view.resources.items() if it.state != "ignored"}):
+    managed = {sid for sid, resource in view.resources.items() if resource.state != "ignored"}
+    for sid in sorted(managed - records.keys()):
+        records[sid] = view.new_record(sid, table.initial, view.resources[sid].node)
+        if table.state_named[table.initial].within:  # a phase, in which no record stays
+            services.step(view, sid)
+    for sid in sorted(records.keys() - managed):
         del records[sid]
         view.say("service_removed", sid=sid, reason="ignored" if sid in view.resources else "unconfigured")
 
 
 def _rebalance(view: View) -> None:
     """Once a round: command the move that evens out the load, if it has been unequal for long enough."""
-    status, places = view.status, view.places
     if not view.settings.rebalance:
         return
+    status = view.status
     held, found = rebalance(
         view.settings,
         status.services,
-        places,
+        view.places,
         status.imbalanced_rounds,
         queued=any(command.moves for command in view.pending.values()),
     )
@@ -125,10 +136,10 @@ def _step_services(view: View) -> None:
             _step_service(view, sid)
         if nodes.mark(view):
             return
-    changed = True
+    changed, sids = True, sorted(view.status.services)
     while changed:
         changed = False
-        for sid in sorted(view.status.services):
+        for sid in sids:
             changed |= _step_service(view, sid)
         changed &= not nodes.mark(view)
 
@@ -142,8 +153,23 @@ def _step_service(view: View, sid: str) -> bool:
     return view.status.services[sid].state != before
 
 
+def _status(view: View) -> JSON:
+    raw = view.snapshot[STATUS].value or {}
+    services = _dumped(view.status.services, view.read[0], raw.get("services", {}))
+    return {**dump(replace(view.status, services={})), **({"services": services} if services else {})}
+
+
+def _resources(view: View) -> JSON:
+    return _dumped(view.resources, view.read[1], view.snapshot[RESOURCES].value or {})
+
+
+def _dumped(values: Mapping[str, object], read: Mapping[str, object], raw: Mapping[str, JSON]) -> JSON:
+    """What is to be stored for the values; for those that are still as they were read, what they were read from."""
+    return {key: raw[key] if value is read.get(key) else dump(value) for key, value in values.items()}
+
+
 def _decision(view: View) -> Decision:
-    written = {STATUS: dump(view.status), RESOURCES: dump(view.resources), COMMANDS: dump(view.commands)}
+    written = {STATUS: _status(view), RESOURCES: _resources(view), COMMANDS: dump(view.commands)}
     writes = {
         key: value
         for key, value in written.items()

@@ -3,65 +3,55 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from functools import cache
 
 from msgspec.structs import replace
 
 from hacore.manager.documents import (
     LIVE_TYPES,
     RELEASE_MODES,
-    Command,
-    LrmStatus,
     Record,
     Resource,
 )
 from hacore.manager.placement import Way, choose
 from hacore.manager.view import View
 from hacore.protocol import service as table
+from hacore.protocol.chooser import Chooser
 from hacore.protocol.reference import vocabulary as reference
 from hacore.protocol.table import Action, Fact, Row, Table
 from hacore.protocol.vocabulary import FENCED
 
+_NO_COMMAND = [""]
+_WAYS: dict[str, Way] = {"new": "best", "request_start": "best", "recovery": "best"}
 
-@dataclass(slots=True)
+
 class Case:
     """One service in one round, before a step; ``new`` is its record as the step leaves it."""
 
-    view: View
-    sid: str
-    old: Record
-    new: Record
-    quietly: bool = False
-    """Nobody is told of the change of state."""
+    __slots__ = ("answer", "at", "command", "new", "old", "quietly", "resource", "sid", "verb", "view")
 
-    @property
-    def resource(self) -> Resource:
-        return self.view.resources[self.sid]
-
-    @property
-    def lrm(self) -> LrmStatus:
-        return self.view.lrm(self.old.node)
-
-    @property
-    def answer(self) -> str:
-        return self.lrm.results.get(self.old.uid, "")
-
-    @property
-    def command(self) -> list[str]:
-        pending: Command | None = self.view.pending.get(self.sid)
-        return pending.text.split() if pending else [""]
+    def __init__(self, view: View, sid: str) -> None:
+        self.view, self.sid = view, sid
+        self.old = self.new = view.status.services[sid]
+        self.resource: Resource = view.resources[sid]
+        self.at = view.standing(self.old.node)
+        self.answer = self.at.lrm.results.get(self.old.uid, "")
+        self.command = view.pending[sid].text.split() if sid in view.pending else _NO_COMMAND
+        self.verb = self.command[0]
+        self.quietly = False
+        """Nobody is told of the change of state."""
 
     def commanded_to(self, verb: str) -> bool:
         """Whether the pending command is ``verb``, to an online node other than the service's own."""
-        word, *rest = self.command
-        return word == verb and rest[1] != self.old.node and self.view.node_state(rest[1]) == "online"
+        return self.verb == verb and self.command[2] != self.old.node and self.view.standing(self.command[2]).online
 
     def placed(self) -> str:
         """The node that placement names, given what the service is about to do; "" if there is none."""
-        ways: dict[str, Way] = {"new": "best", "request_start": "best", "recovery": "best"}
-        way, record = ways.get(self.old.state, "stay"), self.old
+        way, record = _WAYS.get(self.old.state, "stay"), self.old
         if self.answer in {"failed", "wrong_node"}:
             way, record = "next", replace(record, failed_nodes=[*record.failed_nodes, record.node])
+        if way == "stay" and self.view.free_to_stay(self.sid, record):
+            return record.node  # for most services in most rounds
         return choose(way, self.sid, record, self.view.places, failback=self.resource.failback)
 
     def elsewhere(self) -> bool:
@@ -77,28 +67,28 @@ FACTS: dict[Fact, Callable[[Case], bool]] = {
     table.WENT_DOWN: lambda case: case.answer == "down",
     table.ANSWERED: lambda case: case.answer != "",
     table.NOTED: lambda case: case.old.running and not case.old.failed_nodes,
-    table.NODE_ONLINE: lambda case: case.view.node_state(case.old.node) == "online",
-    table.NODE_LOST: lambda case: case.old.node in case.view.sight.lost or case.old.node not in case.view.status.nodes,
-    table.IN_MAINTENANCE: lambda case: case.view.node_state(case.old.node) == "maintenance",
-    table.LRM_RESTARTS: lambda case: case.lrm.mode == "restart",
-    table.LRM_ACTIVE: lambda case: case.lrm.mode == "active",
-    table.LRM_ASKS_AGAIN: lambda case: case.lrm.mode in RELEASE_MODES and case.lrm.generation != case.old.generation,
+    table.NODE_ONLINE: lambda case: case.at.online,
+    table.NODE_LOST: lambda case: case.at.lost,
+    table.IN_MAINTENANCE: lambda case: case.at.maintained,
+    table.LRM_RESTARTS: lambda case: case.at.mode == "restart",
+    table.LRM_ACTIVE: lambda case: case.at.mode == "active",
+    table.LRM_ASKS_AGAIN: lambda case: case.at.mode in RELEASE_MODES and case.at.lrm.generation != case.old.generation,
     table.DISARMING: lambda case: case.view.disarming(),
     table.REBALANCE: lambda case: case.view.settings.rebalance_on_start,
     table.ELSEWHERE: Case.elsewhere,
     table.LIVE: lambda case: case.sid.partition(":")[0] in LIVE_TYPES,
     table.EXHAUSTED: lambda case: len(case.old.failed_nodes) + 1 > case.resource.max_relocate,
-    table.ASKED_STOP: lambda case: case.command[0] == "stop",
+    table.ASKED_STOP: lambda case: case.verb == "stop",
     table.ASKED_MIGRATE: lambda case: case.commanded_to("migrate"),
     table.ASKED_RELOCATE: lambda case: case.commanded_to("relocate"),
     table.MOVED: lambda case: case.resource.node != case.old.node,
-    FENCED: lambda case: case.old.node in case.view.fenced,
+    FENCED: lambda case: case.at.fenced,
     table.MOVED_LIVE: lambda case: case.old.target != "",
     table.PLACE_FOUND: lambda case: case.placed() != "",
     reference.JUST_FENCED: lambda case: case.old.node in case.view.just_fenced,
     reference.DEFERRED: lambda case: case.view.status.disarm is not None and not case.view.disarming(),
     reference.IGNORING: lambda case: case.view.disarming("ignore"),
-    reference.COMMANDED: lambda case: case.command[0] != "",
+    reference.COMMANDED: lambda case: case.verb != "",
     reference.IS_HOME: lambda case: case.old.node == case.old.maintenance_node,
 }
 
@@ -118,7 +108,8 @@ def _take_command(case: Case) -> None:
 
 
 def _move_to(case: Case, node: str) -> None:
-    case.new.node = case.resource.node = node
+    case.new.node = node
+    case.view.configure(case.sid, node=node)
     if node == case.new.maintenance_node:
         case.new.maintenance_node = ""
 
@@ -145,12 +136,12 @@ def _drop_home(case: Case) -> None:
 
 
 def _steal(case: Case) -> None:
-    node, resource = case.placed(), case.resource
+    node, lock = case.placed(), case.resource.lock
     case.view.say("service_recovered", sid=case.sid, node=case.old.node, target=node)
     _move_to(case, node)
-    if resource.lock in LOCKS_OF_THE_PAST:
-        case.view.say("service_unlocked", sid=case.sid, lock=resource.lock)
-        resource.lock = ""
+    if lock in LOCKS_OF_THE_PAST:
+        case.view.say("service_unlocked", sid=case.sid, lock=lock)
+        case.view.configure(case.sid, lock="")
 
 
 def _drop_command(case: Case) -> None:
@@ -167,7 +158,7 @@ def _tell_place(case: Case) -> None:
 ACTIONS: dict[Action, Callable[[Case], None]] = {
     table.SET_TARGET: _set_target,
     table.TAKE_COMMAND: _take_command,
-    table.WANT_STOP: lambda case: setattr(case.resource, "state", "stopped"),
+    table.WANT_STOP: lambda case: case.view.configure(case.sid, state="stopped"),
     table.ARRIVE: lambda case: _move_to(case, case.old.target),
     table.KEEP_TARGET: lambda case: setattr(case.new, "target", case.old.target),
     table.STEAL: _steal,
@@ -176,7 +167,7 @@ ACTIONS: dict[Action, Callable[[Case], None]] = {
     table.NOTE_FAILURE: lambda case: case.new.failed_nodes.append(case.old.node),
     table.FORGET_FAILURES: lambda case: case.new.failed_nodes.clear(),
     table.NEW_UID: _ask_anew,
-    table.ACKNOWLEDGE: lambda case: setattr(case.new, "generation", case.lrm.generation),
+    table.ACKNOWLEDGE: lambda case: setattr(case.new, "generation", case.at.lrm.generation),
     table.NOTE_HOME: lambda case: setattr(case.new, "maintenance_node", case.old.node),
     reference.KEEP_COMMAND: lambda case: setattr(case.new, "command", case.view.keep(case.sid)),
     reference.DROP_COMMAND: _drop_command,
@@ -189,6 +180,11 @@ ACTIONS: dict[Action, Callable[[Case], None]] = {
 }
 
 
+@cache
+def _chooser(table: Table) -> Chooser[Case]:
+    return Chooser(table, FACTS)
+
+
 def step(view: View, sid: str) -> Row:
     """Take one step with one record, and on through phases, where no record stays; returns the last row that fired."""
     table = view.tables["service"]
@@ -199,9 +195,11 @@ def step(view: View, sid: str) -> Row:
 
 
 def _fire(view: View, table: Table, sid: str) -> Row:
-    old = view.status.services[sid]
-    case = Case(view, sid, old, old)
-    row = table.step(old.state, lambda fact: FACTS[fact](case))
+    case = Case(view, sid)
+    old = case.old
+    row = _chooser(table).row(old.state, case)
+    if row.target == old.state and not row.do and not old.command:
+        return row
     before, after = (table.state_named[state].shown for state in (row.state, row.target))
     case.new = _successor(view, old, row, changed=before != after)
     for action in row.do:

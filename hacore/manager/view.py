@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from msgspec.structs import replace
+
 from hacore.manager.documents import (
+    RULES,
+    STATIC_STATS,
     Command,
     Commands,
     LrmStatus,
@@ -13,6 +17,7 @@ from hacore.manager.documents import (
     Refusal,
     Resource,
     Settings,
+    StaticStats,
     Status,
     commands_of,
     dynamic_stats_of,
@@ -25,13 +30,14 @@ from hacore.manager.documents import (
 )
 from hacore.manager.load import Load
 from hacore.manager.placement import Places
-from hacore.manager.rules import compile_rules, rules_of
+from hacore.manager.rules import NO_RULES, Compiled, compile_rules, rules_of
 from hacore.protocol.locks import FENCING, Lock, agent_lock
 from hacore.protocol.requests import JSON, Snapshot
 from hacore.protocol.table import Table
 from hacore.protocol.tables import TABLES
 
 REFUSALS_KEPT = 10
+NO_LRM = LrmStatus()
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +64,43 @@ class Event:
     fields: Mapping[str, JSON]
 
 
+class Memory:
+    """What a master need not work out again while the documents stand of which it follows."""
+
+    def __init__(self) -> None:
+        self._rules: tuple[tuple[int, frozenset[str]], Compiled] = (-1, frozenset()), NO_RULES
+        self._sizes = -1, StaticStats()
+
+    def rules(self, snapshot: Snapshot, members: frozenset[str]) -> Compiled:
+        """What the rules say together. Raises DocumentError."""
+        basis = snapshot[RULES].revision, members
+        if basis != self._rules[0]:
+            self._rules = basis, compile_rules(rules_of(snapshot), members)
+        return self._rules[1]
+
+    def sizes(self, snapshot: Snapshot) -> StaticStats:
+        """Of nodes and services. Raises DocumentError."""
+        basis = snapshot[STATIC_STATS].revision
+        if basis != self._sizes[0]:
+            self._sizes = basis, static_stats_of(snapshot)
+        return self._sizes[1]
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What all services of a node need to know of it."""
+
+    online: bool
+    maintained: bool
+    lost: bool
+    """Seen online longer ago than the offline delay, or not known at all."""
+    fenced: bool
+    """Its lock is held for fencing."""
+    lrm: LrmStatus
+    mode: str
+    """The LRM's."""
+
+
 @dataclass(slots=True)
 class View:
     """A round in the making: what was read stays as it is, ``status`` and ``resources`` are the working copy."""
@@ -67,10 +110,16 @@ class View:
     sight: Sight
     tables: Mapping[str, Table]
     status: Status
+    """Its records are replaced by :meth:`put`, never changed in place."""
+    rules: Compiled
+    memory: Memory
     resources: dict[str, Resource]
+    """Replaced by :meth:`configure`, never changed in place."""
     settings: Settings
     members: frozenset[str]
     commands: Commands
+    read: tuple[Mapping[str, Record], Mapping[str, Resource]]
+    """Records and resources as they were read."""
     lrms: dict[str, LrmStatus]
     fenced: frozenset[str]
     """Nodes whose lock is held for fencing."""
@@ -84,25 +133,38 @@ class View:
     just_fenced: set[str] = field(default_factory=set)
     """Nodes whose mark was taken off in this decision, because they are fenced."""
     _places: Places | None = None
+    _standing: dict[str, Standing] = field(default_factory=dict)
     last_event: Event | None = None
     """What people are told after all else."""
 
     @classmethod
-    def of(cls, own: str, snapshot: Snapshot, sight: Sight, tables: Mapping[str, Table] = TABLES) -> View:
+    def of(
+        cls,
+        own: str,
+        snapshot: Snapshot,
+        sight: Sight,
+        tables: Mapping[str, Table] = TABLES,
+        memory: Memory | None = None,
+    ) -> View:
         """Raises DocumentError if a document does not hold what it should."""
+        memory = memory or Memory()
         status = status_of(snapshot)
         members = frozenset(members_of(snapshot))
         nodes = members | set(status.nodes)
+        resources = resources_of(snapshot)
         return cls(
             own=own,
             snapshot=snapshot,
             sight=sight,
             tables=tables,
             status=status,
-            resources=resources_of(snapshot),
+            rules=memory.rules(snapshot, members),
+            memory=memory,
+            resources=resources,
             settings=settings_of(snapshot),
             members=members,
             commands=commands_of(snapshot),
+            read=(dict(status.services), dict(resources)),
             lrms={node: lrm_of(snapshot, node) for node in nodes},
             fenced=frozenset(node for node in nodes if Lock.of(snapshot[agent_lock(node)]).owner == FENCING),
         )
@@ -111,15 +173,33 @@ class View:
     def places(self) -> Places:
         """Where all services count at present. Made when somebody first asks; :meth:`put` keeps it true."""
         if self._places is None:
-            static, dynamic = static_stats_of(self.snapshot), dynamic_stats_of(self.snapshot)
+            static, dynamic = self.memory.sizes(self.snapshot), dynamic_stats_of(self.snapshot)
             load = Load(self.settings.scheduler, self.online(), static, dynamic)
-            rules = compile_rules(rules_of(self.snapshot), self.members)
-            self._places = Places(rules, load, self.status.services)
+            self._places = Places(self.rules, load, self.status.services)
         return self._places
 
-    def forget_places(self) -> None:
-        """The nodes have changed: places are to be counted anew."""
+    def free_to_stay(self, sid: str, record: Record) -> bool:
+        """Whether nothing speaks for another place: placement, asked where the service may stay, would let it stay."""
+        return self.standing(record.node).online and not record.maintenance_node and sid not in self.rules.named
+
+    def standing(self, node: str) -> Standing:
+        """How it stands with a node at present."""
+        if node not in self._standing:
+            state, lrm = self.node_state(node), self.lrm(node)
+            self._standing[node] = Standing(
+                online=state == "online",
+                maintained=state == "maintenance",
+                lost=node in self.sight.lost or node not in self.status.nodes,
+                fenced=node in self.fenced,
+                lrm=lrm,
+                mode=lrm.mode,
+            )
+        return self._standing[node]
+
+    def nodes_changed(self) -> None:
+        """Places are to be counted anew, and it stands otherwise with a node."""
         self._places = None
+        self._standing.clear()
 
     def put(self, sid: str, record: Record) -> None:
         """The service's record is this one now."""
@@ -127,8 +207,12 @@ class View:
         if self._places is not None:
             self._places.count(sid, record)
 
+    def configure(self, sid: str, **changes: str) -> None:
+        """The service is configured like this now."""
+        self.resources[sid] = replace(self.resources[sid], **changes)
+
     def lrm(self, node: str) -> LrmStatus:
-        return self.lrms.get(node) or LrmStatus()
+        return self.lrms.get(node) or NO_LRM
 
     def node_state(self, node: str) -> str:
         return self.status.nodes.get(node, "unknown")

@@ -215,7 +215,7 @@ class Row:
         return next((action for action in self.do if action.site is not Site.LOCAL), None)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Table:
     """Rows in order, and the states between which they lead.
 

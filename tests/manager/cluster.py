@@ -1,6 +1,6 @@
 """A cluster's documents as the master reads them, built from typed values; and which rows a decision fires."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -24,9 +24,10 @@ from hacore.manager.documents import (
 )
 from hacore.manager.round import Decision, decide
 from hacore.manager.view import Sight
+from hacore.protocol.chooser import Chooser
 from hacore.protocol.locks import FENCING, Lock, agent_lock
 from hacore.protocol.requests import Document, Snapshot
-from hacore.protocol.table import Fact, Row, Table
+from hacore.protocol.table import Row
 
 NODES = ("n1", "n2", "n3")
 OWN = "n3"
@@ -113,14 +114,14 @@ def settle(snapshot: Snapshot, sight: Sight, most: int = 10) -> Snapshot:
 def fired() -> Iterator[list[str]]:
     """The ids of the rows that fire in any table meanwhile, in order."""
     rows: list[str] = []
-    step = Table.step
+    choose = Chooser.row
 
-    def recording(table: Table, state: str, fact: Callable[[Fact], bool]) -> Row:
-        row = step(table, state, fact)
+    def recording(chooser: Chooser[Any], state: str, subject: object) -> Row:
+        row = choose(chooser, state, subject)
         rows.append(row.id)
         return row
 
-    with patch.object(Table, "step", recording):
+    with patch.object(Chooser, "row", recording):
         yield rows
 
 
