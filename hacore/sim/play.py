@@ -21,7 +21,7 @@ from hacore.sim.scenario import Scenario
 from hacore.sim.stats import Stats
 from hacore.sim.world import World
 
-QUIET_S = 400.0
+QUIET_S = 240.0
 """So long after the last command all must be as it should, and so long again it must stay or come right again."""
 MEASURED_EVERY_S = 5.0
 
