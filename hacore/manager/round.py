@@ -128,6 +128,8 @@ def _rebalance(view: View) -> None:
 def _step_services(view: View) -> None:
     """Every service in the order of its sid, again and again until none changes its state; then nodes are marked.
 
+    Only those are looked at again whose next step may come out otherwise.
+
     What follows from a fence goes first: if a node was fenced in this round, what waited for that; and if another node
     can be fenced at once, the others wait until it is.
     """
@@ -136,12 +138,13 @@ def _step_services(view: View) -> None:
             _step_service(view, sid)
         if nodes.mark(view):
             return
-    changed, sids = True, sorted(view.status.services)
-    while changed:
-        changed = False
-        for sid in sids:
-            changed |= _step_service(view, sid)
-        changed &= not nodes.mark(view)
+    due = sorted(view.status.services)
+    while True:
+        view.unsettled.clear()
+        changed = [sid for sid in due if _step_service(view, sid)]
+        if nodes.mark(view) or not changed:
+            return
+        due = sorted(view.unsettled)
 
 
 def _step_service(view: View, sid: str) -> bool:

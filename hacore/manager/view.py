@@ -134,6 +134,8 @@ class View:
     """Nodes whose mark was taken off in this decision, because they are fenced."""
     _places: Places | None = None
     _standing: dict[str, Standing] = field(default_factory=dict)
+    unsettled: set[str] = field(default_factory=set)
+    """Services whose next step may come out otherwise than their last one."""
     last_event: Event | None = None
     """What people are told after all else."""
 
@@ -200,10 +202,12 @@ class View:
         """Places are to be counted anew, and it stands otherwise with a node."""
         self._places = None
         self._standing.clear()
+        self.unsettled.update(self.status.services)
 
     def put(self, sid: str, record: Record) -> None:
         """The service's record is this one now."""
         self.status.services[sid] = record
+        self.unsettled.add(sid)
         if self._places is not None:
             self._places.count(sid, record)
 
