@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from hacore.daemons.base import Daemon, checks, does, sees
-from hacore.manager.documents import STATUS, DocumentError, members_of, status_of
+from hacore.manager.documents import STATUS, DocumentError, members_of, outline_of
 from hacore.manager.round import NOTHING, busy, decide, fit
 from hacore.manager.view import Memory, Sight
 from hacore.protocol import crm as protocol
@@ -59,19 +59,19 @@ class Crm(Daemon):
             return
         self.seen, self.revision = answer, answer.revision
         try:
-            self._understand(answer)
+            self._understand(answer, facts)
         except DocumentError as problem:
             self.quorate = False
             yield from ask(Say("document_error", {"problem": str(problem)}))
 
-    def _understand(self, seen: Snapshot) -> None:
-        nodes = set(members_of(seen)) | set(status_of(seen).nodes)
+    def _understand(self, seen: Snapshot, facts: tuple[Fact, ...]) -> None:
+        nodes = set(members_of(seen)) | set(outline_of(seen).nodes)
         keys = [MANAGER_LOCK, *map(agent_lock, nodes), *map(heartbeat, nodes)]
         self.watch.see(seen, keys, self.now_s)
         self.sight = self._sight(seen, nodes)
         if not self.state.startswith("master"):
             self.lock = seen[MANAGER_LOCK]
-        self.fit = fit(self.node, seen, self.sight)
+        self.fit = protocol.FIT in facts and fit(self.node, seen, self.sight, self.memory)
         if not self.state.startswith("master") or busy(seen):
             self.busy_s = self.now_s
         self.decision = (
@@ -188,7 +188,7 @@ class Crm(Daemon):
 
     @does(reference.FORGET_SIGHTINGS)
     def _forget_sightings(self) -> None:
-        nodes = set(members_of(self.seen)) | set(status_of(self.seen).nodes)
+        nodes = set(members_of(self.seen)) | set(outline_of(self.seen).nodes)
         self.watch.begin_anew(map(heartbeat, nodes), self.timing.offline_s, self.now_s)
 
     @does(protocol.CHOOSE_NODE)

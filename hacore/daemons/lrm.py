@@ -13,6 +13,7 @@ from hacore.manager.documents import (
     STATUS,
     DocumentError,
     LrmStatus,
+    Reader,
     dump,
     lrm_key,
     lrm_of,
@@ -76,6 +77,7 @@ class Lrm(Daemon):
         self.quorate = False
         self.now_s = 0.0
         self.seen = Snapshot({}, 0)
+        self.reader = Reader()
         self.duty = self._duty(self.seen)
         self.own = self.duty.own
         """What to publish: as last read, with the mode that a row chose."""
@@ -115,10 +117,11 @@ class Lrm(Daemon):
             self.busy_s = self.now_s
 
     def _duty(self, seen: Snapshot) -> Duty:
-        status = status_of(seen)
+        status = self.reader.read(seen, STATUS, status_of)
+        resources = self.reader.read(seen, RESOURCES, resources_of)
         targets = {record.target for record in status.services.values() if record.state == "migrate"}
         guarded = frozenset(node for node in targets if _guards(seen, node))
-        return Duty(self.node, status, resources_of(seen), lrm_of(seen, self.node), settings_of(seen), guarded)
+        return Duty(self.node, status, resources, lrm_of(seen, self.node), settings_of(seen), guarded)
 
     def _holds_lock(self) -> bool:
         """Whether the lock in memory is what this LRM itself wrote; else it is what was read."""

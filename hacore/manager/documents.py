@@ -15,10 +15,12 @@ heartbeat/*     each node's daemons, for their own node
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import inf
 from typing import Any, TypeVar
 
 import msgspec
+from msgspec.structs import replace
 
 from hacore.protocol.requests import JSON, Document, Snapshot
 
@@ -225,6 +227,14 @@ class Commands(msgspec.Struct):
     queue: list[Command] = []
 
 
+class Outline(msgspec.Struct):
+    """What of the manager status is read without reading every record."""
+
+    nodes: dict[str, str] = {}
+    services: dict[str, Any] = {}
+    disarm: Any = None
+
+
 T = TypeVar("T")
 
 
@@ -236,6 +246,32 @@ def parse(document: Document, kind: type[T], name: str, absent: T) -> T:
         return msgspec.convert(document.value, kind)
     except msgspec.ValidationError as problem:
         raise DocumentError(f"document '{name}': {problem}") from None
+
+
+class Reader:
+    """Reads a document once for each of its revisions. What it returns must not be changed in place."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, tuple[int, Any]] = {}
+
+    def read(self, snapshot: Snapshot, key: str, read: Callable[[Snapshot], T]) -> T:
+        """What ``read`` makes of the document. Raises DocumentError."""
+        revision = snapshot[key].revision
+        if key not in self._known or self._known[key][0] != revision:
+            self._known[key] = revision, read(snapshot)
+        value: T = self._known[key][1]
+        return value
+
+
+def working_copy(status: Status) -> Status:
+    """The same status, to be changed. Records are not copied: they are replaced, never changed in place."""
+    return replace(
+        status,
+        nodes=dict(status.nodes),
+        services=dict(status.services),
+        maintenance=list(status.maintenance),
+        disarm=status.disarm and replace(status.disarm),
+    )
 
 
 def dump(value: object) -> JSON:
@@ -250,6 +286,10 @@ def lrm_key(node: str) -> str:
 
 def status_of(snapshot: Snapshot) -> Status:
     return parse(snapshot[STATUS], Status, STATUS, Status())
+
+
+def outline_of(snapshot: Snapshot) -> Outline:
+    return parse(snapshot[STATUS], Outline, STATUS, Outline())
 
 
 def resources_of(snapshot: Snapshot) -> dict[str, Resource]:

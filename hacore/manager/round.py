@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from msgspec.structs import replace
 
 from hacore.manager import commands, disarm, nodes, services
-from hacore.manager.documents import COMMANDS, RESOURCES, STATUS, Command, dump, resources_of, status_of
+from hacore.manager.documents import COMMANDS, RESOURCES, STATUS, Command, dump, outline_of
 from hacore.manager.rebalance import rebalance
 from hacore.manager.view import Event, Memory, Sight, View
 from hacore.protocol.locks import Lock, agent_lock
@@ -36,9 +36,9 @@ NOTHING = Decision({}, {}, (), "")
 """What a master decides that does not see its own node: nothing at all."""
 
 
-def fit(own: str, snapshot: Snapshot, sight: Sight) -> bool:
+def fit(own: str, snapshot: Snapshot, sight: Sight, memory: Memory | None = None) -> bool:
     """Whether this node should have a CRM that can be master: there is work, and it is not about to be fenced."""
-    view = View.of(own, snapshot, sight)
+    view = View.of(own, snapshot, sight, memory=memory)
     status = view.status
     if any(record.state == "fence" and record.node == own for record in status.services.values()):
         return False
@@ -60,8 +60,8 @@ def has_work(view: View) -> bool:
 
 def busy(snapshot: Snapshot) -> bool:
     """Whether a master has more to do than to carry out commands now and then."""
-    status = status_of(snapshot)
-    return bool(resources_of(snapshot) or status.services or status.disarm)
+    outline = outline_of(snapshot)
+    return bool(snapshot[RESOURCES].value or outline.services or outline.disarm)
 
 
 def decide(
@@ -128,6 +128,8 @@ def _rebalance(view: View) -> None:
 def _step_services(view: View) -> None:
     """Every service in the order of its sid, again and again until none changes its state; then nodes are marked.
 
+    Only those are looked at again whose next step may come out otherwise.
+
     What follows from a fence goes first: if a node was fenced in this round, what waited for that; and if another node
     can be fenced at once, the others wait until it is.
     """
@@ -136,12 +138,13 @@ def _step_services(view: View) -> None:
             _step_service(view, sid)
         if nodes.mark(view):
             return
-    changed, sids = True, sorted(view.status.services)
-    while changed:
-        changed = False
-        for sid in sids:
-            changed |= _step_service(view, sid)
-        changed &= not nodes.mark(view)
+    due = sorted(view.status.services)
+    while True:
+        view.unsettled.clear()
+        changed = [sid for sid in due if _step_service(view, sid)]
+        if nodes.mark(view) or not changed:
+            return
+        due = sorted(view.unsettled)
 
 
 def _step_service(view: View, sid: str) -> bool:

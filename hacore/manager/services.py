@@ -52,6 +52,7 @@ class Case:
             way, record = "next", replace(record, failed_nodes=[*record.failed_nodes, record.node])
         if way == "stay" and self.view.free_to_stay(self.sid, record):
             return record.node  # for most services in most rounds
+        self.view.unsettled.add(self.sid)  # as its place depends on the others
         return choose(way, self.sid, record, self.view.places, failback=self.resource.failback)
 
     def elsewhere(self) -> bool:

@@ -8,16 +8,18 @@ from dataclasses import dataclass, field
 from msgspec.structs import replace
 
 from hacore.manager.documents import (
+    RESOURCES,
     RULES,
     STATIC_STATS,
+    STATUS,
     Command,
     Commands,
     LrmStatus,
+    Reader,
     Record,
     Refusal,
     Resource,
     Settings,
-    StaticStats,
     Status,
     commands_of,
     dynamic_stats_of,
@@ -27,6 +29,7 @@ from hacore.manager.documents import (
     settings_of,
     static_stats_of,
     status_of,
+    working_copy,
 )
 from hacore.manager.load import Load
 from hacore.manager.placement import Places
@@ -64,12 +67,12 @@ class Event:
     fields: Mapping[str, JSON]
 
 
-class Memory:
+class Memory(Reader):
     """What a master need not work out again while the documents stand of which it follows."""
 
     def __init__(self) -> None:
+        super().__init__()
         self._rules: tuple[tuple[int, frozenset[str]], Compiled] = (-1, frozenset()), NO_RULES
-        self._sizes = -1, StaticStats()
 
     def rules(self, snapshot: Snapshot, members: frozenset[str]) -> Compiled:
         """What the rules say together. Raises DocumentError."""
@@ -77,13 +80,6 @@ class Memory:
         if basis != self._rules[0]:
             self._rules = basis, compile_rules(rules_of(snapshot), members)
         return self._rules[1]
-
-    def sizes(self, snapshot: Snapshot) -> StaticStats:
-        """Of nodes and services. Raises DocumentError."""
-        basis = snapshot[STATIC_STATS].revision
-        if basis != self._sizes[0]:
-            self._sizes = basis, static_stats_of(snapshot)
-        return self._sizes[1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +130,8 @@ class View:
     """Nodes whose mark was taken off in this decision, because they are fenced."""
     _places: Places | None = None
     _standing: dict[str, Standing] = field(default_factory=dict)
+    unsettled: set[str] = field(default_factory=set)
+    """Services whose next step may come out otherwise than their last one."""
     last_event: Event | None = None
     """What people are told after all else."""
 
@@ -148,23 +146,23 @@ class View:
     ) -> View:
         """Raises DocumentError if a document does not hold what it should."""
         memory = memory or Memory()
-        status = status_of(snapshot)
+        status = memory.read(snapshot, STATUS, status_of)
+        resources = memory.read(snapshot, RESOURCES, resources_of)
         members = frozenset(members_of(snapshot))
         nodes = members | set(status.nodes)
-        resources = resources_of(snapshot)
         return cls(
             own=own,
             snapshot=snapshot,
             sight=sight,
             tables=tables,
-            status=status,
+            status=working_copy(status),
             rules=memory.rules(snapshot, members),
             memory=memory,
-            resources=resources,
+            resources=dict(resources),
             settings=settings_of(snapshot),
             members=members,
             commands=commands_of(snapshot),
-            read=(dict(status.services), dict(resources)),
+            read=(status.services, resources),
             lrms={node: lrm_of(snapshot, node) for node in nodes},
             fenced=frozenset(node for node in nodes if Lock.of(snapshot[agent_lock(node)]).owner == FENCING),
         )
@@ -173,7 +171,10 @@ class View:
     def places(self) -> Places:
         """Where all services count at present. Made when somebody first asks; :meth:`put` keeps it true."""
         if self._places is None:
-            static, dynamic = self.memory.sizes(self.snapshot), dynamic_stats_of(self.snapshot)
+            static, dynamic = (
+                self.memory.read(self.snapshot, STATIC_STATS, static_stats_of),
+                dynamic_stats_of(self.snapshot),
+            )
             load = Load(self.settings.scheduler, self.online(), static, dynamic)
             self._places = Places(self.rules, load, self.status.services)
         return self._places
@@ -200,10 +201,12 @@ class View:
         """Places are to be counted anew, and it stands otherwise with a node."""
         self._places = None
         self._standing.clear()
+        self.unsettled.update(self.status.services)
 
     def put(self, sid: str, record: Record) -> None:
         """The service's record is this one now."""
         self.status.services[sid] = record
+        self.unsettled.add(sid)
         if self._places is not None:
             self._places.count(sid, record)
 

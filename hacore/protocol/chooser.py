@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Generic, TypeAlias, TypeVar
+from typing import Generic, TypeAlias, TypeVar
 
 from hacore.protocol.table import And, Fact, Guard, Not, Or, Row, Table, TableError
 
@@ -22,7 +22,6 @@ class Question:
     """Ask for the fact, and go on with what the answer leads to."""
 
     fact: Fact
-    meaning: Callable[[Any], bool]
     yes: Choice
     no: Choice
 
@@ -37,25 +36,20 @@ class Chooser(Generic[T]):
     def __init__(self, table: Table, meanings: Mapping[Fact, Callable[[T], bool]]) -> None:
         self.table = table
         self._meanings = meanings
-        self._first: dict[str, Choice] = {}
-
-    def first(self, state: str) -> Choice:
-        """The first question in this state. Made when somebody first asks."""
-        if state not in self._first:
-            self._first[state] = questions(self.table.by_state[state], self._meanings)
-        return self._first[state]
+        self._functions: dict[str, Callable[[T], Row | None]] = {}
+        """By state, made when a subject is first in it."""
 
     def row(self, state: str, subject: T) -> Row:
         """The row that fires in this state. Raises TableError if there is none."""
-        found = self.first(state)
-        while isinstance(found, Question):
-            found = found.yes if found.meaning(subject) else found.no
-        if found is None:
+        if state not in self._functions:
+            self._functions[state] = function(questions(self.table.by_state[state]), self._meanings)
+        row = self._functions[state](subject)
+        if row is None:
             raise TableError(f"table {self.table.name}: state {state} is final or has no row that holds")
-        return found
+        return row
 
 
-def questions(rows: Iterable[Row], meanings: Mapping[Fact, Callable[[Any], bool]]) -> Choice:
+def questions(rows: Iterable[Row]) -> Choice:
     """The questions by which the first row is found whose guard holds."""
     made: dict[tuple[tuple[Guard | bool, str], ...], Question] = {}
 
@@ -67,10 +61,26 @@ def questions(rows: Iterable[Row], meanings: Mapping[Fact, Callable[[Any], bool]
         if case not in made:  # different answers often leave the same
             fact = next(possible[0][0].facts())
             yes, no = (first((_known(guard, fact, value), row) for guard, row in possible) for value in (True, False))
-            made[case] = Question(fact, meanings[fact], yes, no)
+            made[case] = Question(fact, yes, no)
         return made[case]
 
     return first((_known(row.guard), row) for row in rows)
+
+
+def function(first: Choice, meanings: Mapping[Fact, Callable[[T], bool]]) -> Callable[[T], Row | None]:
+    """The questions as one function of Python: an expression of the form ``row1 if fact1(it) else row2 if ...``."""
+    names: dict[str, object] = {}
+
+    def text(found: Choice) -> str:
+        if isinstance(found, Question):
+            names[found.fact.name] = meanings[found.fact]
+            return f"({text(found.yes)} if {found.fact.name}(it) else {text(found.no)})"
+        name = f"row{id(found)}" if found else "None"
+        names[name] = found
+        return name
+
+    made: Callable[[T], Row | None] = eval(f"lambda it: {text(first)}", names)
+    return made
 
 
 def _known(guard: Guard | bool, fact: Fact | None = None, value: bool = False) -> Guard | bool:

@@ -1,0 +1,50 @@
+"""What a master remembers from round to round makes it quicker, and changes nothing of what it decides."""
+
+from unittest.mock import patch
+
+import pytest
+from hypothesis import given, settings
+
+from hacore.manager import view
+from hacore.manager.documents import STATUS, Record, Status, status_of
+from hacore.manager.round import decide
+from hacore.manager.view import Memory
+from hacore.protocol.requests import Document, Snapshot
+from tests.manager.cluster import OWN, WEB, Cluster, after
+from tests.manager.worlds import clusters
+
+
+def decide_twice_with_one_memory(cluster: Cluster) -> None:
+    """The second decision is about the same documents, the third about what the first one wrote."""
+    memory, before = Memory(), cluster.snapshot()
+    alone = decide(OWN, before, cluster.sight)
+    for _ in range(2):
+        assert decide(OWN, before, cluster.sight, memory=memory) == alone
+    written = after(before, alone)
+    assert decide(OWN, written, cluster.sight, memory=memory) == decide(OWN, written, cluster.sight)
+
+
+@settings(max_examples=60)
+@given(clusters())
+def test_a_memory_changes_no_decision(cluster: Cluster) -> None:
+    decide_twice_with_one_memory(cluster)
+
+
+def test_a_record_that_is_changed_where_it_is_remembered_would_be_noticed() -> None:
+    cluster = Cluster()
+    cluster.service(WEB, Record("started", "n1", "1"))
+    cluster.lose("n1")
+
+    def uncopied(status: Status) -> Status:
+        return status
+
+    with patch.object(view, "working_copy", uncopied), pytest.raises(AssertionError):
+        decide_twice_with_one_memory(cluster)
+
+
+def test_a_document_is_read_once_for_each_revision() -> None:
+    memory = Memory()
+    old = Snapshot({STATUS: Document({"master": "n1"}, 1)}, 1)
+    new = Snapshot({STATUS: Document({"master": "n2"}, 2)}, 2)
+    assert memory.read(old, STATUS, status_of) is memory.read(old, STATUS, status_of)
+    assert memory.read(new, STATUS, status_of).master == "n2"
