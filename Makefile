@@ -17,7 +17,7 @@ run: setup ## Check the protocol quickly, draw the diagrams, show a failover
 	@$(BIN)/hacore diagram
 	@$(BIN)/hacore demo
 
-check: setup ## Check the protocol: some minutes
+check: setup ## Check the protocol: ten minutes or so
 	@$(BIN)/hacore check
 
 check-long: setup ## Check the protocol: all slices and configurations
