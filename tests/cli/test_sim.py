@@ -38,6 +38,15 @@ def test_a_log_for_people_and_one_for_programs(tmp_path: Path) -> None:
     assert {"t", "actor", "event"} <= events[0].keys()
 
 
+def test_the_example_in_the_docs_runs(tmp_path: Path) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "simulation.md").read_text()
+    path = tmp_path / "failover.json"
+    path.write_text(text.partition("```json\n")[2].partition("```")[0])
+    answer = json.loads(run("run", path, "--json").stdout)
+    assert answer["ok"]
+    assert answer["scenario"] == "failover"
+
+
 def test_json(tmp_path: Path) -> None:
     answer = json.loads(run("run", written(tmp_path), "--seed", "3", "--json").stdout)
     assert (answer["ok"], answer["profile"], answer["seed"], answer["violation"]) == (True, "hacore", 3, "")
