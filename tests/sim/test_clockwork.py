@@ -11,6 +11,7 @@ from hacore.manager import jobs
 from hacore.protocol.reference import REFERENCE, timing
 from hacore.protocol.requests import Job
 from hacore.protocol.table import Table
+from hacore.sim import clockwork as module
 from hacore.sim.clockwork import Clockwork, loop_of
 from hacore.sim.scenario import ScenarioError
 from tests.sim.small import small
@@ -67,6 +68,7 @@ def test_who_touches_what_is_frozen_is_noted(tmp_path: Path) -> None:
     assert "vm:1: started, while its state is freeze" in run.notes.broken["FrozenUntouched"]
 
 
-def test_a_run_without_an_end_is_told(tmp_path: Path) -> None:
-    with pytest.raises(ScenarioError, match="not over after 10000 s"):
-        clockwork(tmp_path, ("delay 9000",), ("delay 9000",), ("delay 9000",)).run()
+def test_a_run_without_an_end_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MOST_S", 300)
+    with pytest.raises(ScenarioError, match="not over after 300 s"):
+        clockwork(tmp_path, ("delay 90",), ("delay 90",), ("delay 90",)).run()
