@@ -98,7 +98,6 @@ class Clockwork:
                 if slot.daemon and not self.skipped[slot.kind]:
                     self._round(slot)
             self._look_at_watchdogs()
-        self.notes = Notes(self)
         self.skipped = {kind: max(0, rounds - 1) for kind, rounds in self.skipped.items()}
         self.now_s = max(self.now_s, begin_s + self.loop_s)
         for slot in self.all_slots():

@@ -57,30 +57,33 @@ class Ending:
                 yield f"{sid} {told}"
 
     def _service(self, view: View, online: set[str], sid: str, resource: Resource, record: Record) -> str:
+        if self._held(sid):
+            return ""
         where = self.operator.where(sid)
         told = f"shall be {resource.state}, is {record.state} on {record.node} and runs on {', '.join(where) or 'none'}"
         if record.state == "error":
-            return "" if self._fails(sid) else told
-        if record.node not in online and record.state in NOBODY_KNOWS:
-            return ""
-        if record.state == "recovery":
-            return told if choose("best", sid, record, view.places) else ""
-        if resource.state != "started":
-            return "" if record.state == "stopped" and not where else told
-        if record.state != "started" or where != [record.node]:
-            return told
-        better = choose("stay", sid, record, view.places, failback=resource.failback)
-        return (
-            f"{told}, but belongs on {better}"
-            if better not in {"", record.node}
-            else self._misplaced(view, sid, record)
-        )
+            fine = digit(sid, 1) > 0 or digit(sid, 2) > 0
+        elif record.state == "recovery":
+            fine = choose("best", sid, record, view.places) == ""
+        elif record.node not in online and record.state in NOBODY_KNOWS:
+            fine = True
+        elif resource.state != "started":
+            fine = record.state == "stopped" and not where
+        else:
+            fine = record.state == "started" and where == [record.node]
+            told = self._misplaced(view, sid, record) if fine else told
+            fine = not told
+        return "" if fine else told
 
-    def _fails(self, sid: str) -> bool:
-        """Whether it fails on purpose, or an operator holds it."""
-        return self.world.services.locked(sid) or any(digit(sid, place) for place in (1, 2, 3))
+    def _held(self, sid: str) -> bool:
+        """Whether nothing can be done with it: an operator has locked it, or it cannot be stopped."""
+        return self.world.services.locked(sid) or digit(sid, 3) > 0
 
     def _misplaced(self, view: View, sid: str, record: Record) -> str:
+        failback = view.resources[sid].failback
+        better = choose("stay", sid, record, view.places, failback=failback)
+        if better not in {"", record.node}:
+            return f"runs on {record.node}, but belongs on {better}"
         rule = view.places.rules.located.get(view.places.rules.group(sid))
         if rule is None or not rule.strict or record.node in rule.nodes:
             return ""

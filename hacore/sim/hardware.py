@@ -214,6 +214,8 @@ class Hardware:
         return ended
 
     def _say(self, slot: Slot, request: Say) -> None:
+        if request.event == "service_recovered":
+            self.run.notes.recovered(request.fields["sid"], request.fields["node"])
         if request.event == "move_started":
             self._begun = request
         else:

@@ -5,8 +5,7 @@ The reference's faults are known (PROTOCOL section 11), so nothing is raised.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hacore.manager.documents import STATUS
 from hacore.protocol.requests import Job
@@ -22,14 +21,9 @@ class Notes:
     def __init__(self, run: Clockwork) -> None:
         self.run = run
         self.broken: dict[str, str] = {}
-        self._records: Mapping[str, Any] = {}
 
     def look(self) -> None:
         """A step has been taken."""
-        records = (self.run.hardware.store[STATUS].value or {}).get("services", {})
-        if records is not self._records:
-            self._recovered(self._records, records)
-            self._records = records
         everywhere = [sid for running in self.run.hardware.services.running.values() for sid in running]
         if len(set(everywhere)) < len(everywhere):
             sid = min(sid for sid in everywhere if everywhere.count(sid) > 1)
@@ -41,14 +35,10 @@ class Notes:
         if state in UNTOUCHED and not job.uid.startswith("shutdown "):
             self._note(UNTOUCHED[state], f"{job.sid}: {how}, while its state is {state}")
 
-    def _recovered(self, before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
-        for sid, record in before.items():
-            now = after.get(sid, record)
-            left = (record["state"], now["state"]) == ("fence", "recovery") or (
-                record["state"] == "recovery" and now["node"] != record["node"]
-            )
-            if left and record["node"] in self._where(sid):
-                self._note("FenceBeforeRecover", f"{sid} is recovered, but runs on {record['node']} still")
+    def recovered(self, sid: str, node: str) -> None:
+        """The master takes a service away from a node that counts as fenced."""
+        if sid in self.run.hardware.services.running[node]:
+            self._note("FenceBeforeRecover", f"{sid} is recovered, but runs on {node} still")
 
     def _state(self, sid: str) -> str:
         record = (self.run.hardware.store[STATUS].value or {}).get("services", {}).get(sid)

@@ -156,6 +156,7 @@ class World:
     def start(self, node: Node, kind: str) -> None:
         process = Process(self.number(), kind, node, quick(self.kinds[kind](node.name)))
         node.daemons[kind] = process
+        self.tell(process.actor, "daemon_state", {"from": "startup", "to": process.machine.shown})
         self.after(self.rng.uniform(0, 0.2), lambda: self._round(process))
 
     def power_off(self, name: str, why: str) -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hacore.daemons.machine import Stepper, made
+from hacore.daemons.machine import QuickStepper, Stepper, made
 from hacore.protocol.table import ALWAYS, Action, Checker, Fact, Row, Site, State, Table, TableError
 from hacore.protocol.tables import TABLES
 from model_check.enumerate import cases, columns
@@ -83,9 +83,9 @@ def test_a_machine_with_its_rows_reversed_is_noticed(table: Table) -> None:
 
 
 @settings(deadline=None)  # to build a machine takes longer where others run too
-@given(st.sampled_from(list(TABLES.values())), st.data())
-def test_the_machine_walks_as_the_table_does(table: Table, data: st.DataObject) -> None:
-    stepper, state = Stepper(table), table.initial
+@given(st.sampled_from(list(TABLES.values())), st.sampled_from([Stepper, QuickStepper]), st.data())
+def test_the_machine_walks_as_the_table_does(table: Table, kind: type[Stepper], data: st.DataObject) -> None:
+    stepper, state = kind(table), table.initial
     for _ in range(20):
         if table.state_named[state].final:
             break
