@@ -16,7 +16,6 @@ import gc
 import json
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -37,9 +36,9 @@ from hacore.manager.documents import (
     dump,
     lrm_key,
 )
-from hacore.manager.round import decide
+from hacore.manager.plan import whole_round
 from hacore.manager.view import Memory, Sight
-from hacore.protocol.locks import FENCING, Lock, agent_lock
+from hacore.protocol.locks import Lock, agent_lock
 from hacore.protocol.reference.tables import REFERENCE, timing
 from hacore.protocol.requests import Document, Snapshot
 from hacore.sim.clockwork import Clockwork
@@ -48,8 +47,6 @@ from hacore.sim.scenario import read_scenario
 
 SIZES = ((3, 1000), (20, 5000), (50, 20000))
 """Nodes and services."""
-MOST_DECISIONS = 6
-"""In one round; more would be a master that never rests."""
 TTL_S = 20.0
 GIB = 1 << 30
 
@@ -119,23 +116,7 @@ def rules(case: Case, sids: list[str], nodes: list[str]) -> dict[str, Any]:
     return found
 
 
-# ------------------------------------------------------------------------------------------------------- the round
-
-
-def whole_round(snapshot: Snapshot, sight: Sight, memory: Memory) -> Snapshot:
-    """The documents once the master has nothing more to do in this round."""
-    for _ in range(MOST_DECISIONS):
-        decision = decide("node1", snapshot, sight, memory=memory)
-        writes = dict(decision.writes)
-        if decision.fence_due:
-            key = agent_lock(decision.fence_due)
-            writes[key] = Lock.of(snapshot[key]).taken(FENCING, TTL_S).document()
-        if not writes:
-            return snapshot
-        revision = snapshot.revision + 1
-        written = {key: Document(value, revision) for key, value in writes.items()}
-        snapshot, sight = Snapshot({**snapshot.documents, **written}, revision), replace(sight, again=True)
-    raise RuntimeError(f"the master still writes after {MOST_DECISIONS} decisions")
+# ---------------------------------------------------------------------------------------------------- the measures
 
 
 def cpu_ms(work: Callable[[], object]) -> float:
@@ -151,7 +132,7 @@ def measure(case: Case, turns: int) -> dict[str, float]:
     text = msgspec.json.encode(snapshot[STATUS].value)
     decode_ms = min(cpu_ms(lambda: msgspec.json.decode(text, type=Status)) for _ in range(turns))
     memory = Memory()
-    round_ms = min(cpu_ms(lambda: whole_round(snapshot, sight, memory)) for _ in range(turns))
+    round_ms = min(cpu_ms(lambda: whole_round("node1", snapshot, sight, memory)) for _ in range(turns))
     return {"ms": round_ms, "x_decode": round_ms / decode_ms}
 
 

@@ -21,6 +21,7 @@ SECTIONS = {
         "relocate": "services:relocate",
         "stop": "services:stop",
         "rules": "rules:rules",
+        "plan": "plan:group",
     },
     "Cluster": {
         "status": "status:status",

@@ -7,6 +7,7 @@ second further. Commands are carried out between loops.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -61,6 +62,8 @@ class Clockwork:
         self.scenario, self.tables, self.timing, self.loop_s = scenario, tables, timing, loop_s
         self.now_s = 0
         self.events = Events()
+        self.fired: Counter[str] = Counter()
+        """How often each row of a daemon or a worker fired, by its id."""
         self.nodes = sorted(scenario.nodes)
         self.slots = {node: {kind: Slot(kind, node) for kind in DAEMONS} for node in self.nodes}
         self.hardware = Hardware(self)

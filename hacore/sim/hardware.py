@@ -91,7 +91,7 @@ class Hardware:
         """What the worker does that runs at present."""
         self._beats = 0
         self._answers: dict[type[Request[Any]], Callable[[Slot, Any], Any]] = {
-            Fired: lambda _, __: None,
+            Fired: lambda _, request: self.run.fired.update((request.row,)),
             Say: self._say,
             Clock: lambda slot, _: float(slot.clock_s),
             Inbox: lambda slot, _: frozenset(slot.asked),

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from hacore.manager import jobs
-from hacore.protocol.reference import REFERENCE, timing
+from hacore.protocol.reference.tables import REFERENCE, timing
 from hacore.protocol.requests import Job
 from hacore.protocol.table import Table
 from hacore.sim import clockwork as module

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from hacore.protocol.reference import REFERENCE, timing
+from hacore.protocol.reference.tables import REFERENCE, timing
 from hacore.sim.clockwork import Clockwork, loop_of
 from hacore.sim.events import first_difference
 from hacore.sim.play import Play
