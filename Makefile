@@ -1,7 +1,7 @@
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help setup run check check-long test lint types tests test-long diagrams format clean constraints
+.PHONY: help setup run check check-long faults test lint types tests test-long diagrams format clean constraints
 
 BIN := .venv/bin
 PIP_QUIETLY := -qq --disable-pip-version-check
@@ -22,6 +22,9 @@ check: setup ## Check the protocol: ten minutes or so
 
 check-long: setup ## Check the protocol: all slices and configurations
 	@$(BIN)/hacore check --long
+
+faults: setup ## Simulate clusters in random trouble, for long
+	@$(BIN)/hacore sim faults --seeds 1000
 
 test: lint types tests ## Everything that a change must pass
 

@@ -17,7 +17,7 @@ from model_check.tlc import Verdict as Tlc
 from model_check.world import world
 from model_check.world.slices import SMALL, Slice
 
-SLOW = frozenset({"MCAll", "MCLiveUpdate", "MCOperators"})
+SLOW = frozenset({"MCAll", "MCLiveFailover", "MCLiveUpdate", "MCOperators"})
 """Configurations of the specification that take TLC minutes."""
 
 
