@@ -29,7 +29,7 @@ from hacore.manager.view import Event, Memory, Sight
 from hacore.protocol.locks import FENCING, Lock, agent_lock
 from hacore.protocol.requests import JSON, Document, Snapshot
 
-MOST_DECISIONS, MOST_ROUNDS = 8, 20
+MOST_DECISIONS, MOST_ROUNDS = 200, 20
 """A master that decides more often in a round, or rounds that change more often, come to no end."""
 _WORKED_ON = frozenset({"new", "started", "request_stop", "migrate", "relocate", "request_start_balance"})
 """States that an LRM answers."""
