@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hacore.protocol.reference import REFERENCE, timing
+from hacore.protocol.reference.tables import REFERENCE, timing
 from hacore.sim.clockwork import Clockwork, Slot
 from hacore.sim.scenario import NodeAtStart, Scenario, ServiceAtStart
 from hacore.sim.services import Services
