@@ -37,7 +37,7 @@ class Notes:
 
     def recovered(self, sid: str, node: str) -> None:
         """The master takes a service away from a node that counts as fenced."""
-        if sid in self.run.hardware.services.running[node]:
+        if sid in self.run.hardware.services.running.get(node, ()):
             self._note("FenceBeforeRecover", f"{sid} is recovered, but runs on {node} still")
 
     def _state(self, sid: str) -> str:
