@@ -11,6 +11,7 @@ from hacore.protocol.reference.tables import REFERENCE, timing
 from hacore.sim.clockwork import Clockwork, Slot
 from hacore.sim.scenario import NodeAtStart, Scenario, ServiceAtStart
 from hacore.sim.services import Services
+from hacore.sim.store import Store
 
 NODES = ("n1", "n2", "n3")
 SIDS = ("vm:1", "ct:2", "fa:0110")
@@ -90,8 +91,8 @@ def test_a_node_that_loses_its_power_and_keeps_its_services_would_be_noticed() -
 
     made = Services.__init__
 
-    def immortal(services: Services, running: dict[str, set[str]]) -> None:
-        made(services, {node: Undying(here) for node, here in running.items()})
+    def immortal(services: Services, running: dict[str, set[str]], store: Store) -> None:
+        made(services, {node: Undying(here) for node, here in running.items()}, store)
 
     with patch.object(Services, "__init__", immortal), pytest.raises(AssertionError, match="power n3 off"):
         run(scenario)
