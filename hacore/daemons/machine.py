@@ -9,7 +9,7 @@ what the row names: the callbacks only note the actions, and the daemon turns th
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 
 from transitions import EventData, Machine
 
@@ -54,15 +54,10 @@ class QuickStepper(Stepper):
         return row
 
 
-_MACHINES: dict[int, tuple[Table, Machine]] = {}
-"""By the identity of the table, which is kept so that the identity stays its own."""
-
-
+@cache
 def machine_of(table: Table) -> Machine:
     """The table's machine: made once, for it has no state of its own; each :class:`Stepper` is a model of it."""
-    if id(table) not in _MACHINES:
-        _MACHINES[id(table)] = table, made(table)
-    return _MACHINES[id(table)][1]
+    return made(table)
 
 
 def made(table: Table) -> Machine:
