@@ -20,15 +20,15 @@ A = TypeVar("A")
 @contextmanager
 def opened(directory: Path) -> Iterator[Store]:
     """The store of the cluster in ``directory``. Raises StoreError with what to do about it."""
-    from hacore.devices.store.sqlite import SqliteStore
-    from hacore.runtime.cluster import OPERATOR_TIMEOUT_S, store_path
+    from hacore.runtime.cluster import OPERATOR_TIMEOUT_S
+    from hacore.runtime.config import open_store
 
     if not exists(directory):
         raise StoreError(
             f"no cluster in {directory}: name its directory (hacore -C DIR ..., or HACORE_DIR), "
             f"or make one: hacore -C {directory} up"
         )
-    store = SqliteStore(store_path(directory), OPERATOR_TIMEOUT_S)
+    store = open_store(directory, OPERATOR_TIMEOUT_S)
     try:
         yield store
     finally:
@@ -37,15 +37,9 @@ def opened(directory: Path) -> Iterator[Store]:
 
 def exists(directory: Path) -> bool:
     """Whether there is a cluster in ``directory``, or something that prevents us from telling."""
-    from hacore.runtime.cluster import store_path
+    from hacore.runtime.config import load
 
-    try:
-        store_path(directory).stat()
-    except (FileNotFoundError, NotADirectoryError):
-        return False
-    except OSError:
-        pass  # opening it will say what is wrong
-    return True
+    return load(directory).store.exists(directory)
 
 
 def read(store: Store) -> Snapshot:

@@ -1,5 +1,6 @@
 """A cluster's directory on one machine: where everything lies, how it is made, and what its daemons read at start.
 
+    DIR/hacore.toml                   what this machine is told, if it is not all of the cluster: hacore.runtime.config
     DIR/store.db                      the documents (SQLite)
     DIR/nodes/NODE/mux.sock           the node's watchdog multiplexer
     DIR/nodes/NODE/trace/DAEMON.jsonl what each daemon asked, was answered and decided
@@ -19,18 +20,15 @@ from hacore.devices.store import StoreError
 from hacore.devices.store.sqlite import SqliteStore
 from hacore.manager.documents import MEMBERS, SETTINGS, Settings, dump, settings_of
 from hacore.protocol.names import check_node
-from hacore.protocol.requests import Committed, Unavailable
+from hacore.protocol.requests import Committed, Snapshot, Unavailable
 from hacore.protocol.timing import Timing, TimingError
+from hacore.runtime.config import open_store
 
 OPERATOR_TIMEOUT_S = 2.0
 
 
 def store_path(directory: Path) -> Path:
     return directory / "store.db"
-
-
-def node_path(directory: Path, node: str) -> Path:
-    return directory / "nodes" / node
 
 
 def timing_of(settings: Settings) -> Timing:
@@ -66,24 +64,21 @@ def create(directory: Path, nodes: Sequence[str], timing: Mapping[str, Any]) -> 
 
 
 def read_settings(directory: Path) -> Settings:
-    """The settings of an existing cluster. Raises StoreError or DocumentError."""
-    store = SqliteStore(store_path(directory), OPERATOR_TIMEOUT_S)
-    try:
-        answer = store.read((SETTINGS,))
-    finally:
-        store.close()
-    if isinstance(answer, Unavailable):
-        raise StoreError(f"{store_path(directory)} does not answer: {answer.reason}")
-    return settings_of(answer)
+    """The settings of an existing cluster. Raises StoreError, ConfigError or DocumentError."""
+    return settings_of(_read(directory, SETTINGS))
 
 
 def read_members(directory: Path) -> list[str]:
-    """The nodes of an existing cluster. Raises StoreError."""
-    store = SqliteStore(store_path(directory), OPERATOR_TIMEOUT_S)
+    """The nodes of an existing cluster. Raises StoreError or ConfigError."""
+    return list(_read(directory, MEMBERS)[MEMBERS].value or [])
+
+
+def _read(directory: Path, key: str) -> Snapshot:
+    store = open_store(directory, OPERATOR_TIMEOUT_S)
     try:
-        answer = store.read((MEMBERS,))
+        answer = store.read((key,))
     finally:
         store.close()
     if isinstance(answer, Unavailable):
-        raise StoreError(f"{store_path(directory)} does not answer: {answer.reason}")
-    return list(answer[MEMBERS].value or [])
+        raise StoreError(f"the store of {directory} does not answer: {answer.reason}")
+    return answer

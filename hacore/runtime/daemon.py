@@ -20,7 +20,6 @@ from hacore.daemons.lrm import Lrm
 from hacore.devices.clock import now_s
 from hacore.devices.process_tree import die_with_parent
 from hacore.devices.store import Store, StoreError
-from hacore.devices.store.sqlite import SqliteStore
 from hacore.devices.watchdog.client import WatchdogClient
 from hacore.protocol.requests import (
     Clock,
@@ -41,7 +40,8 @@ from hacore.protocol.requests import (
     Transact,
     Unavailable,
 )
-from hacore.runtime.cluster import node_path, read_settings, store_path, timing_of
+from hacore.runtime.cluster import read_settings, timing_of
+from hacore.runtime.config import open_store, state_path
 from hacore.runtime.drive import Answers, drive
 from hacore.runtime.multiplexer import run_multiplexer
 from hacore.runtime.trace import Trace
@@ -60,7 +60,7 @@ def run(kind: str, directory: Path, node: str, init_pid: int) -> None:
     """Be a node's daemon (``crm``, ``lrm`` or ``watchdog``) until it ends. Ends with its parent, if that is given."""
     if init_pid:
         die_with_parent(init_pid)
-    home = node_path(directory, node)
+    home = state_path(directory, node)
     home.mkdir(parents=True, exist_ok=True)
     timing = timing_of(read_settings(directory))
     with _only_one(home / f"{kind}.lock"):
@@ -68,8 +68,7 @@ def run(kind: str, directory: Path, node: str, init_pid: int) -> None:
             run_multiplexer(home, node, timing)
             return
         daemon: Daemon = Crm(node, timing) if kind == "crm" else Lrm(node, timing)
-        store = SqliteStore(store_path(directory), timing.call_timeout_s)
-        _Host(daemon, store, home).live()
+        _Host(daemon, open_store(directory, timing.call_timeout_s), home).live()
 
 
 def _only_one(path: Path) -> Any:

@@ -1,0 +1,72 @@
+"""What a machine is told about its cluster: ``DIR/hacore.toml``. Without that file DIR is a local cluster on SQLite.
+
+    node = "alpha"              # this machine's name in the cluster
+    state = "/var/lib/hacore"   # sockets, locks and traces of its daemons; without it: DIR/nodes/NODE
+
+    [store]                     # where the cluster's documents are
+    engine = "sqlite"           # one file, DIR/store.db: for a cluster on one machine
+
+What all nodes must agree on is no matter of this file: it is in the cluster's documents (``hacore settings``).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from hacore.devices.store import Store
+from hacore.devices.store.sqlite import SqliteStore
+
+FILE = "hacore.toml"
+
+
+class ConfigError(ValueError):
+    """What is wrong with the file, in one line."""
+
+
+class SqliteEngine(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="engine", tag="sqlite"):
+    """One file in the cluster's directory."""
+
+    def open(self, directory: Path, timeout_s: float) -> Store:
+        return SqliteStore(directory / "store.db", timeout_s)
+
+    def exists(self, directory: Path) -> bool:
+        """Whether there is a store, or something that prevents us from telling: opening it will say what is wrong."""
+        try:
+            (directory / "store.db").stat()
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        except OSError:
+            pass
+        return True
+
+
+class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The file's content."""
+
+    node: str = ""
+    state: str = ""
+    store: SqliteEngine = msgspec.field(default_factory=SqliteEngine)
+
+
+def load(directory: Path) -> Config:
+    """The configuration in ``directory``. Raises ConfigError, with what is wrong and where."""
+    path = directory / FILE
+    try:
+        return msgspec.toml.decode(path.read_bytes(), type=Config)
+    except (FileNotFoundError, NotADirectoryError):
+        return Config()
+    except msgspec.DecodeError as problem:
+        raise ConfigError(f"{path}: {problem}") from None
+
+
+def open_store(directory: Path, timeout_s: float) -> Store:
+    """The store of the cluster in ``directory``, its calls bounded by ``timeout_s``. Raises StoreError, ConfigError."""
+    return load(directory).store.open(directory, timeout_s)
+
+
+def state_path(directory: Path, node: str) -> Path:
+    """Where the daemons of ``node`` keep sockets, locks and traces."""
+    state = load(directory).state
+    return Path(state) if state else directory / "nodes" / node
