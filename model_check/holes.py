@@ -1,6 +1,7 @@
 """Weaker protocols, each with a hole: what would follow if one thing were done as others do it.
 
-A hole is our own tables with some rows exchanged, and a script: a run of them that ends in a broken promise.
+A hole is our own tables with some rows exchanged, and a script: a run of them that ends in a broken promise. The rows
+are the reference's where it has the hole (:mod:`hacore.protocol.reference.weak`).
 :mod:`model_check.why` says for which durations there is such a run, and the explorer finds one by itself. What is
 exchanged is the least that makes the hole: where hacore closes it more than once, all of that is taken out.
 """
@@ -9,12 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TypeAlias
 
 from hacore.protocol import crm, lrm, service
-from hacore.protocol.table import ALWAYS, Fact, Row, State, Table
+from hacore.protocol.reference import weak
+from hacore.protocol.reference.weak import Rows, without_given
+from hacore.protocol.table import ALWAYS, Row, State, Table
 from hacore.protocol.tables import TABLES
-from hacore.protocol.vocabulary import FENCED, GRANTED, RESTART_ASKED
+from hacore.protocol.vocabulary import FENCED
 from model_check.lang import Model
 from model_check.meanings import own_moment, short_pause, unmarked, watched_master
 from model_check.properties import add_safety
@@ -63,7 +65,6 @@ class Hole:
 # ------------------------------------------------------------------------------------------------------ substitutions
 
 LRM, CRM, SERVICE = lrm.LRM, crm.CRM, service.SERVICE
-Rows: TypeAlias = Mapping[str, Row | tuple[Row, ...]]
 
 
 def substituted(table: Table, rows: Rows, *states: State) -> dict[str, Table]:
@@ -71,28 +72,7 @@ def substituted(table: Table, rows: Rows, *states: State) -> dict[str, Table]:
     return {table.name: table.substituted(rows, *states)}
 
 
-def without_given(table: Table, given: Mapping[str, tuple[Fact, ...]]) -> dict[str, Table]:
-    """The table with rows whose effects the store no longer checks for these facts."""
-    rows = {
-        row: replace(table.by_id[row], given=tuple(it for it in table.by_id[row].given if it not in facts))
-        for row, facts in given.items()
-    }
-    return substituted(table, rows)
-
-
-LOCK_FIRST = substituted(
-    LRM,
-    {
-        "lrm.wait.arm": replace(LRM.by_id["lrm.wait.ask"], state="wait.arming", guard=ALWAYS),
-        "lrm.wait.ask": (),
-        "lrm.wait.granted": Row("lrm.wait.arm", "wait.asked", GRANTED, "wait.armed", do=(lrm.OPEN_WATCHDOG,)),
-        "lrm.wait.refused": replace(LRM.by_id["lrm.wait.refused"], do=()),
-        "lrm.wait.unarmed": (
-            Row("lrm.wait.armed", "wait.armed", lrm.ACCEPTED, "active.working"),
-            LRM.by_id["lrm.wait.unarmed"],
-        ),
-    },
-)
+LOCK_FIRST = substituted(LRM, weak.LOCK_FIRST)
 NO_SECOND_LOOK = substituted(
     LRM,
     {
@@ -105,39 +85,18 @@ NO_SECOND_LOOK = substituted(
     },
     State("wait.fed", "The multiplexer has answered whether it took the new deadline.", "active"),
 )
-BOAST = substituted(
-    LRM,
-    {
-        "lrm.wait.needed": (
-            Row(
-                "lrm.wait.boast",
-                "wait_for_agent_lock",
-                lrm.FROZEN_SERVICES & ~lrm.MODE_ACTIVE,
-                "wait.telling",
-                do=(lrm.SAY_ACTIVE,),
-            ),
-            LRM.by_id["lrm.wait.needed"],
-        )
-    },
-)
-ANY_FREEZE = substituted(
-    LRM,
-    {
-        "lrm.active.leave_frozen": replace(
-            LRM.by_id["lrm.active.leave_frozen"], guard=RESTART_ASKED & ~lrm.ACTIVE_SERVICES & ~lrm.WORKERS
-        )
-    },
-)
+BOAST = substituted(LRM, weak.BOAST)
+ANY_FREEZE = substituted(LRM, weak.ANY_FREEZE)
 MARK_IN_MEMORY = {
     **substituted(
         SERVICE,
         {"service.started.lost": Row("service.started.lost", "started", service.NODE_LOST & FENCED, "recovery")},
     ),
-    **without_given(LRM, {"lrm.wait.ask": (lrm.LOCK_AVAILABLE,), "lrm.lost.ask": (lrm.LOCK_AVAILABLE,)}),
-    **without_given(CRM, {"crm.master.write": (crm.BASIS_CURRENT,), "crm.master.take": (crm.MARK_WRITTEN,)}),
+    "lrm": without_given(LRM, {"lrm.wait.ask": (lrm.LOCK_AVAILABLE,), "lrm.lost.ask": (lrm.LOCK_AVAILABLE,)}),
+    "crm": without_given(CRM, weak.UNMARKED),
 }
-BLIND_RELEASE = without_given(LRM, {"lrm.active.exit": (lrm.LOCK_MINE,)})
-NO_TOKEN = without_given(CRM, {"crm.master.write": (crm.TOKEN_CURRENT, crm.BASIS_CURRENT)})
+BLIND_RELEASE = {"lrm": without_given(LRM, weak.BLIND_RELEASE)}
+NO_TOKEN = {"crm": without_given(CRM, weak.NO_TOKEN)}
 
 # ------------------------------------------------------------------------------------------------------------ scripts
 
@@ -258,7 +217,7 @@ HOLES: tuple[Hole, ...] = (
         "An LRM says active when it comes back, before it is guarded: the master thaws what nobody guards.",
         "says active only when it is locked and armed, and takes its lock for frozen services too",
         (
-            *(*UPDATED, *BACK, *lrm_does(0, "wait", "boast", "tell"), *written("service.freeze.thaw")),
+            *(*UPDATED, *BACK, *lrm_does(0, "wait", "say_active", "tell"), *written("service.freeze.thaw")),
             *(*MOVED, *started(1)),
         ),
         "always",

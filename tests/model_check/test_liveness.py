@@ -8,12 +8,13 @@ from dataclasses import replace
 import pytest
 
 from hacore.protocol import lrm, service
+from hacore.protocol.reference.weak import Rows
 from hacore.protocol.table import ALWAYS, Table
 from hacore.protocol.tables import TABLES
 from model_check.checks.explored import explored
 from model_check.checks.live import LACKS, MORE_LACKS, Lack, live, must_reset, must_stall, rests_on
 from model_check.ground import Ground
-from model_check.holes import Rows, substituted
+from model_check.holes import substituted
 from model_check.liveness import ARMED, DEFAULT, MASTER, QUICK, RECOVERED, THAWED, Liveness
 from model_check.outcome import Check, Verdict
 from model_check.world import world

@@ -14,11 +14,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hacore.protocol import crm, lrm
+from hacore.protocol.reference.weak import without_given
 from hacore.protocol.table import Fact
 from model_check import lang, script
 from model_check.explore import explore
 from model_check.ground import Ground
-from model_check.holes import CLOSED, HOLES, Hole, substituted, without_given
+from model_check.holes import CLOSED, HOLES, Hole, substituted
 from model_check.lang import BOOL, Context, Domain, Duration, Expr, Field, LangError, Model, Premise, Timer
 from model_check.replay import Replay
 from model_check.why import LIKED, as_json, condition, example, explain, render
@@ -224,8 +225,8 @@ def test_each_of_three_things_closes_the_hole_of_evidence(kept: tuple[Fact, ...]
     takes = tuple(fact for fact in (lrm.LOCK_AVAILABLE, lrm.NO_FENCE_MARK) if fact not in kept)
     writes = tuple(fact for fact in (crm.BASIS_CURRENT,) if fact not in kept)
     tables = {
-        **without_given(lrm.LRM, {"lrm.wait.ask": takes, "lrm.lost.ask": takes}),
-        **without_given(crm.CRM, {"crm.master.write": writes}),
+        "lrm": without_given(lrm.LRM, {"lrm.wait.ask": takes, "lrm.lost.ask": takes}),
+        "crm": without_given(crm.CRM, {"crm.master.write": writes}),
     }
     hole = replace(BY_NAME["d"], tables=tables, change=None, begin=0)
     assert (violated(hole, ["SingleOwner", "FenceBeforeRecover"]) is None) == bool(kept)

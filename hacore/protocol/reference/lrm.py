@@ -1,12 +1,13 @@
 """The LRM of the reference variant.
 
-It publishes its mode before it holds lock and watchdog (11.4), knows no generations (11.5), does not guard what is in
-error, lets go for a disarm before anything is frozen, and leaves a shutdown with failed stops to the watchdog.
+Besides what :mod:`hacore.protocol.reference.weak` says of it, it does not guard what is in error, lets go for a disarm
+before anything is frozen, and leaves a shutdown with failed stops to the watchdog.
 """
 
 from __future__ import annotations
 
 from hacore.protocol import lrm
+from hacore.protocol.reference import weak
 from hacore.protocol.reference.vocabulary import (
     ANY_JOB_READY,
     BUSY,
@@ -14,6 +15,7 @@ from hacore.protocol.reference.vocabulary import (
     DISARM_WANTED,
     STOP_UNTRIED,
 )
+from hacore.protocol.reference.weak import without_given
 from hacore.protocol.table import ALWAYS, Guard, Row, State
 from hacore.protocol.vocabulary import GRANTED, MAINTENANCE_ASKED, QUORATE, RESTART_ASKED, SHUTDOWN_ASKED
 
@@ -22,6 +24,8 @@ EMPTYING = lrm.LEAVING_EMPTY | (LEAVING & lrm.MODE_MAINTENANCE) | (~LEAVING & MA
 DISARMING = ~LEAVING & ~MAINTENANCE_ASKED & DISARM_WANTED
 UNASKED = ~LEAVING & ~MAINTENANCE_ASKED & ~DISARM_WANTED
 
+WEAK = without_given(lrm.LRM.substituted({**weak.LOCK_FIRST, **weak.ANY_FREEZE}), weak.BLIND_RELEASE)
+"""hacore's table with the weak points; that it says active too soon (weak.BOAST) is in :func:`_says`."""
 
 _LRM_STATES = (
     State("wait.told", "The store has answered, or not, whether the mode is published.", "wait_for_agent_lock"),
@@ -29,26 +33,22 @@ _LRM_STATES = (
     State("active.checking", "Locked and armed: shall it stay active?", "active"),
     State("active.armed", "Just locked: the multiplexer has answered.", "active"),
     State("maintenance.checking", "Holds neither lock nor watchdog: is there anything to guard?", "maintenance"),
-    State("maintenance.arming", "Needed: about to open the watchdog.", "maintenance"),
-    State("maintenance.armed", "The multiplexer has answered.", "maintenance"),
-    State("maintenance.taken", "The store has answered, or not, whether the lock is ours.", "maintenance"),
+    State("maintenance.asking", "Needed: about to ask for the lock.", "maintenance"),
+    State("maintenance.asked_anew", "The store has answered, or not, whether the lock is ours.", "maintenance"),
     State("maintenance.leaving", "Nothing is held: is this the last round?", "maintenance"),
-    State("back.arming", "Maintenance is over: about to open the watchdog.", "maintenance"),
-    State("back.armed", "The multiplexer has answered.", "maintenance"),
-    State("back.taken", "The store has answered, or not, whether the lock is ours.", "maintenance"),
+    State("back.asking", "Maintenance is over: about to ask for the lock.", "maintenance"),
+    State("back.asked_anew", "The store has answered, or not, whether the lock is ours.", "maintenance"),
     State("lost.working", "Not locked: may it leave?", "lost_agent_lock"),
 )
 
 
 def _guarding(prefix: str, name: str, granted: str, refused: str) -> tuple[Row, ...]:
     """Take lock and watchdog from maintenance."""
-    arming, armed, taken = (f"{prefix}.{phase}" for phase in ("arming", "armed", "taken"))
+    asking, asked = f"{prefix}.asking", f"{prefix}.asked_anew"
     return (
-        Row(f"lrm.{name}.arm", arming, ALWAYS, armed, do=(lrm.OPEN_WATCHDOG,)),
-        lrm.LRM.changed("lrm.wait.ask", id=f"lrm.{name}.ask", state=armed, target=taken),
-        Row(f"lrm.{name}.unarmed", armed, ALWAYS, refused),
-        Row(f"lrm.{name}.granted", taken, GRANTED, granted, do=(lrm.KEEP_ALIVE,)),
-        Row(f"lrm.{name}.refused", taken, ALWAYS, refused, do=(lrm.CLOSE_WATCHDOG,)),
+        WEAK.changed("lrm.wait.ask", id=f"lrm.{name}.ask", state=asking, target=asked),
+        Row(f"lrm.{name}.arm", asked, GRANTED, granted, do=(lrm.OPEN_WATCHDOG,)),
+        Row(f"lrm.{name}.refused", asked, ALWAYS, refused),
     )
 
 
@@ -68,40 +68,39 @@ def _says(prefix: str, state: str, target: str) -> tuple[Row, ...]:
 
 
 def _job(of: str, guard: Guard) -> Row:
-    return lrm.LRM.changed(f"lrm.{of}.job", guard=guard & ANY_JOB_READY, do=(CHOOSE_ANY_JOB,))
+    return WEAK.changed(f"lrm.{of}.job", guard=guard & ANY_JOB_READY, do=(CHOOSE_ANY_JOB,))
 
 
-LRM = lrm.LRM.substituted(
+LRM = WEAK.substituted(
     {
         "lrm.wait.quit": (),
         "lrm.wait.blind": Row("lrm.wait.blind", "wait_for_agent_lock", ~QUORATE, "wait.ending"),
         "lrm.wait.say_disarm": _says("wait", "wait_for_agent_lock", "wait.telling"),
         "lrm.wait.left": (),
-        "lrm.wait.disarmed": lrm.LRM.changed("lrm.wait.disarmed", guard=DISARMING, target="wait.ending"),
-        "lrm.wait.fenced": lrm.LRM.changed("lrm.wait.fenced", target="wait.ending"),
-        "lrm.wait.needed": lrm.LRM.changed("lrm.wait.needed", guard=BUSY),
+        "lrm.wait.disarmed": WEAK.changed("lrm.wait.disarmed", guard=DISARMING, target="wait.ending"),
+        "lrm.wait.fenced": WEAK.changed("lrm.wait.fenced", target="wait.ending"),
+        "lrm.wait.needed": WEAK.changed("lrm.wait.needed", guard=BUSY),
         "lrm.wait.say_maintenance": (),
         "lrm.wait.maintenance": (),
         "lrm.wait.say_idle": (),
-        "lrm.wait.idle": lrm.LRM.changed("lrm.wait.idle", target="wait.ending"),
+        "lrm.wait.idle": WEAK.changed("lrm.wait.idle", target="wait.ending"),
         "lrm.wait.tell": (
-            lrm.LRM.changed("lrm.wait.tell", target="wait.told"),
+            WEAK.changed("lrm.wait.tell", target="wait.told"),
             Row("lrm.wait.told", "wait.told", GRANTED, "wait_for_agent_lock"),
             Row("lrm.wait.untold", "wait.told", ALWAYS, "wait.ending"),
         ),
         "lrm.wait.free": (),
-        "lrm.wait.unarmed": lrm.LRM.changed("lrm.wait.unarmed", target="wait.ending"),
-        "lrm.wait.granted": lrm.LRM.changed("lrm.wait.granted", target="active.armed"),
-        "lrm.wait.refused": lrm.LRM.changed("lrm.wait.refused", target="wait.ending"),
+        "lrm.wait.unarmed": WEAK.changed("lrm.wait.unarmed", target="wait.ending"),
+        "lrm.wait.refused": WEAK.changed("lrm.wait.refused", target="wait.ending"),
         "lrm.wait.rest": (
             Row("lrm.wait.quit", "wait.ending", LEAVING, "exited", ends_round=True),
             Row("lrm.wait.stay", "wait.ending", ALWAYS, "wait.resting"),
-            lrm.LRM.by_id["lrm.wait.rest"],
+            WEAK.by_id["lrm.wait.rest"],
         ),
-        "lrm.active.fenced": lrm.LRM.changed("lrm.active.fenced", target="lost.working"),
-        "lrm.active.unconfirmed": lrm.LRM.changed("lrm.active.unconfirmed", target="lost.working"),
+        "lrm.active.fenced": WEAK.changed("lrm.active.fenced", target="lost.working"),
+        "lrm.active.unconfirmed": WEAK.changed("lrm.active.unconfirmed", target="lost.working"),
         "lrm.active.guarded": (
-            lrm.LRM.changed("lrm.active.guarded", target="active.checking"),
+            WEAK.changed("lrm.active.guarded", target="active.checking"),
             Row("lrm.armed.guarded", "active.armed", lrm.ACCEPTED, "active.working"),
             Row("lrm.armed.too_late", "active.armed", ALWAYS, "lost.resting"),
             Row("lrm.active.unseen", "active.checking", ~QUORATE, "active.working"),
@@ -125,11 +124,11 @@ LRM = lrm.LRM.substituted(
         "lrm.active.maintain": (),
         "lrm.active.stop": (
             Row("lrm.active.hold", "active.working", lrm.LEAVING_FROZEN & BUSY, "active.resting"),
-            lrm.LRM.changed("lrm.active.stop", guard=lrm.STOPPING & STOP_UNTRIED),
+            WEAK.changed("lrm.active.stop", guard=lrm.STOPPING & STOP_UNTRIED),
         ),
         "lrm.active.job": _job("active", ~LEAVING),
         "lrm.maintenance.job": _job("maintenance", QUORATE),
-        "lrm.active.leave_frozen": lrm.LRM.changed(
+        "lrm.active.leave_frozen": WEAK.changed(
             "lrm.active.leave_frozen", guard=lrm.LEAVING_FROZEN & ~BUSY & ~lrm.WORKERS
         ),
         "lrm.active.leave_both": Row(
@@ -141,37 +140,37 @@ LRM = lrm.LRM.substituted(
             why="a stop has failed: the watchdog decides",
         ),
         "lrm.active.disarm": (),
-        "lrm.active.release": lrm.LRM.changed("lrm.active.release", target="wait_for_agent_lock"),
+        "lrm.active.release": WEAK.changed("lrm.active.release", target="wait_for_agent_lock"),
         "lrm.maintenance.renew": (
             Row("lrm.maintenance.disarm", "maintenance", DISARMING & ~BUSY & ~lrm.WORKERS, "active.closing"),
-            lrm.LRM.by_id["lrm.maintenance.renew"],
+            WEAK.by_id["lrm.maintenance.renew"],
         ),
-        "lrm.maintenance.fenced": lrm.LRM.changed("lrm.maintenance.fenced", target="lost.working"),
-        "lrm.maintenance.unconfirmed": lrm.LRM.changed("lrm.maintenance.unconfirmed", target="lost.working"),
+        "lrm.maintenance.fenced": WEAK.changed("lrm.maintenance.fenced", target="lost.working"),
+        "lrm.maintenance.unconfirmed": WEAK.changed("lrm.maintenance.unconfirmed", target="lost.working"),
         "lrm.maintenance.guarded": (
-            lrm.LRM.by_id["lrm.maintenance.guarded"],
+            WEAK.by_id["lrm.maintenance.guarded"],
             *_says("maintenance", "maintenance.working", "maintenance.telling"),
         ),
         "lrm.maintenance.over": Row(
             "lrm.maintenance.over", "maintenance.working", ~EMPTYING & ~BUSY & ~lrm.WORKERS, "active.working"
         ),
-        "lrm.maintenance.emptied": lrm.LRM.changed("lrm.maintenance.emptied", guard=~BUSY & ~lrm.WORKERS),
-        "lrm.maintenance.release": lrm.LRM.changed("lrm.maintenance.release", target="maintenance.leaving"),
+        "lrm.maintenance.emptied": WEAK.changed("lrm.maintenance.emptied", guard=~BUSY & ~lrm.WORKERS),
+        "lrm.maintenance.release": WEAK.changed("lrm.maintenance.release", target="maintenance.leaving"),
         "lrm.empty.quit": (
             Row("lrm.empty.quit", "maintenance.leaving", LEAVING, "exited", ends_round=True),
             Row("lrm.empty.wait", "maintenance.leaving", ALWAYS, "maintenance.waiting"),
         ),
-        "lrm.empty.blind": lrm.LRM.changed("lrm.empty.blind", target="maintenance.leaving"),
+        "lrm.empty.blind": WEAK.changed("lrm.empty.blind", target="maintenance.leaving"),
         "lrm.empty.over": (
             *_says("empty", "maintenance.empty", "maintenance.reporting"),
             Row("lrm.empty.fenced", "maintenance.empty", lrm.FENCE_REQUESTED, "lost.working"),
             Row("lrm.empty.disarm", "maintenance.empty", DISARMING & ~BUSY, "wait_for_agent_lock"),
-            Row("lrm.empty.needed", "maintenance.empty", BUSY, "maintenance.arming"),
-            Row("lrm.empty.over", "maintenance.empty", ~EMPTYING, "back.arming"),
+            Row("lrm.empty.needed", "maintenance.empty", BUSY, "maintenance.asking"),
+            Row("lrm.empty.over", "maintenance.empty", ~EMPTYING, "back.asking"),
         ),
         "lrm.empty.stay": (
             Row("lrm.empty.stay", "maintenance.empty", ALWAYS, "maintenance.leaving"),
-            lrm.LRM.changed(
+            WEAK.changed(
                 "lrm.wait.tell",
                 id="lrm.empty.tell",
                 state="maintenance.reporting",
@@ -182,12 +181,12 @@ LRM = lrm.LRM.substituted(
             *_guarding("maintenance", "needed", "maintenance.fed", "lost.working"),
             *_guarding("back", "back", "active.armed", "lost.working"),
         ),
-        "lrm.lost.blind": lrm.LRM.changed("lrm.lost.blind", target="lost.working"),
-        "lrm.lost.fenced": lrm.LRM.changed("lrm.lost.fenced", target="lost.working"),
+        "lrm.lost.blind": WEAK.changed("lrm.lost.blind", target="lost.working"),
+        "lrm.lost.fenced": WEAK.changed("lrm.lost.fenced", target="lost.working"),
         "lrm.lost.quit": Row("lrm.lost.quit", "lost.working", LEAVING & ~BUSY, "lost.leaving"),
-        "lrm.lost.regained": lrm.LRM.changed("lrm.lost.regained", target="active.armed"),
+        "lrm.lost.regained": WEAK.changed("lrm.lost.regained", target="active.armed"),
         "lrm.lost.refused": (
-            lrm.LRM.changed("lrm.lost.refused", target="lost.working"),
+            WEAK.changed("lrm.lost.refused", target="lost.working"),
             Row("lrm.lost.stay", "lost.working", ALWAYS, "lost.resting"),
         ),
     },

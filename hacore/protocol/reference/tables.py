@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hacore.protocol import crm, disarm, node, worker
+from hacore.protocol.reference import weak
 from hacore.protocol.reference.lrm import LRM
 from hacore.protocol.reference.service import SERVICE
 from hacore.protocol.reference.vocabulary import (
@@ -11,6 +12,7 @@ from hacore.protocol.reference.vocabulary import (
     FORGET_SIGHTINGS,
     TELL,
 )
+from hacore.protocol.reference.weak import without_given
 from hacore.protocol.table import ALWAYS, Row, Table
 from hacore.protocol.tables import TABLES
 from hacore.protocol.timing import Timing
@@ -22,28 +24,29 @@ LEAVING = RESTART_ASKED | SHUTDOWN_ASKED
 # It hears a stop request only after it has tried for the lock, a lost lock ends the round, and a new master begins anew
 # to count how long nodes have not been seen (PROTOCOL section 11 point 9).
 
-CRM = crm.CRM.substituted(
+WEAK_CRM = without_given(crm.CRM, {row: (*weak.NO_TOKEN.get(row, ()), *weak.UNMARKED[row]) for row in weak.UNMARKED})
+CRM = WEAK_CRM.substituted(
     {
         "crm.wait.quit": (),
         "crm.slave.quit": (),
         "crm.wait.rest": (
             Row("crm.wait.quit", "wait.resting", LEAVING, "exited", ends_round=True),
-            crm.CRM.by_id["crm.wait.rest"],
+            WEAK_CRM.by_id["crm.wait.rest"],
         ),
         "crm.slave.rest": (
             Row("crm.slave.quit", "slave.resting", LEAVING, "exited", ends_round=True),
-            crm.CRM.by_id["crm.slave.rest"],
+            WEAK_CRM.by_id["crm.slave.rest"],
         ),
-        "crm.wait.elected": crm.CRM.changed("crm.wait.elected", target="master.asked", do=(FORGET_SIGHTINGS,)),
-        "crm.slave.elected": crm.CRM.changed("crm.slave.elected", target="master.asked", do=(FORGET_SIGHTINGS,)),
+        "crm.wait.elected": WEAK_CRM.changed("crm.wait.elected", target="master.asked", do=(FORGET_SIGHTINGS,)),
+        "crm.slave.elected": WEAK_CRM.changed("crm.slave.elected", target="master.asked", do=(FORGET_SIGHTINGS,)),
         "crm.master.quit": (),
         "crm.master.confirmed": (
-            crm.CRM.changed("crm.master.quit", state="master.asked", guard=GRANTED & LEAVING),
-            crm.CRM.by_id["crm.master.confirmed"],
+            WEAK_CRM.changed("crm.master.quit", state="master.asked", guard=GRANTED & LEAVING),
+            WEAK_CRM.by_id["crm.master.confirmed"],
         ),
-        "crm.master.fence": crm.CRM.changed("crm.master.fence", do=(TELL, crm.CHOOSE_NODE)),
-        "crm.master.done": crm.CRM.changed("crm.master.done", do=(TELL,)),
-        "crm.lost.forget": crm.CRM.changed("crm.lost.forget", target="wait.resting"),
+        "crm.master.fence": WEAK_CRM.changed("crm.master.fence", do=(TELL, crm.CHOOSE_NODE)),
+        "crm.master.done": WEAK_CRM.changed("crm.master.done", do=(TELL,)),
+        "crm.lost.forget": WEAK_CRM.changed("crm.lost.forget", target="wait.resting"),
     }
 )
 
