@@ -36,8 +36,9 @@ from hacore.manager.documents import (
     dump,
     lrm_key,
 )
+from hacore.manager.memory import Memory
 from hacore.manager.plan import whole_round
-from hacore.manager.view import Memory, Sight
+from hacore.manager.view import Sight
 from hacore.protocol.locks import Lock, agent_lock
 from hacore.protocol.reference.tables import REFERENCE, timing
 from hacore.protocol.requests import Document, Snapshot

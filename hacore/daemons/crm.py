@@ -6,8 +6,9 @@ from collections.abc import Iterable, Mapping
 
 from hacore.daemons.base import Daemon, checks, does, sees
 from hacore.manager.documents import STATUS, DocumentError, members_of, outline_of
+from hacore.manager.memory import Memory
 from hacore.manager.round import NOTHING, busy, decide, fit
-from hacore.manager.view import Memory, Sight
+from hacore.manager.view import Sight
 from hacore.protocol import crm as protocol
 from hacore.protocol.locks import FENCING, MANAGER_LOCK, Lock, Watch, agent_lock, heartbeat
 from hacore.protocol.reference import vocabulary as reference

@@ -15,7 +15,7 @@ heartbeat/*     each node's daemons, for their own node
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from math import inf
 from typing import Any, TypeVar
 
@@ -253,6 +253,7 @@ class Reader:
 
     def __init__(self) -> None:
         self._known: dict[str, tuple[int, Any]] = {}
+        self._entries: dict[str, tuple[Mapping[str, JSON], Mapping[str, Any]]] = {}
 
     def read(self, snapshot: Snapshot, key: str, read: Callable[[Snapshot], T]) -> T:
         """What ``read`` makes of the document. Raises DocumentError."""
@@ -261,6 +262,17 @@ class Reader:
             self._known[key] = revision, read(snapshot)
         value: T = self._known[key][1]
         return value
+
+    def entries(self, key: str, raw: Mapping[str, JSON], kind: type[T]) -> dict[str, T]:
+        """The entries of a document: those that say what they said when last read are the same objects again.
+
+        Raises msgspec.ValidationError, or TypeError or AttributeError if these are no entries at all.
+        """
+        old_raw, old = self._entries.get(key, ({}, {}))
+        new = {name: it for name, it in raw.items() if it is not old_raw.get(name) and it != old_raw.get(name)}
+        values = {**old, **msgspec.convert(new, dict[str, kind])}  # type: ignore[valid-type]
+        self._entries[key] = raw, {name: values[name] for name in raw}
+        return dict(self._entries[key][1])
 
 
 def working_copy(status: Status) -> Status:

@@ -31,9 +31,14 @@ _NOWHERE: tuple[tuple[str, ...], bool] = ((), False)
 class Places:
     """Where all services count, as a working copy: :meth:`count` follows every change of a record."""
 
-    def __init__(self, rules: Compiled, load: Load, records: Mapping[str, Record]) -> None:
+    def __init__(self, rules: Compiled, load: Load, records: Mapping[str, Record], *, version: int = 0) -> None:
         self.rules = rules
         self.load = load
+        self.version = self._first_version = version
+        """Another one whenever a service counts elsewhere than before."""
+        self._moved: Counter[str] = Counter()
+        """How often a service, or one of a leader's group, came to count elsewhere."""
+        self._records: dict[str, Record] = {}
         self.online = frozenset(load.nodes)
         self._counted: dict[str, tuple[tuple[str, ...], bool]] = {}
         """Where a service counts, and whether it runs there already."""
@@ -42,32 +47,63 @@ class Places:
         self._settled: dict[str, Counter[str]] = {leader: Counter() for leader in rules.members}
         """By group: how many members are on a node, or will be once they have moved."""
         self._located: dict[str, tuple[frozenset[str], frozenset[str]]] = {}
+        self.follow(records)
+
+    def follow(self, records: Mapping[str, Record]) -> None:
+        """From now on these records say where services count. They are not changed in place."""
+        for sid in self._records.keys() - records.keys():
+            self.count(sid, None)
         for sid, record in records.items():
-            self.count(sid, record)
+            if self._records.get(sid) is not record:
+                self.count(sid, record)
 
     def count(self, sid: str, record: Record | None) -> None:
         """From now on the service counts as its record says, or not at all."""
+        counted = self._where(record) if record else None
+        if record:
+            self._records[sid] = record
+        else:
+            self._records.pop(sid, None)
+        if counted == self._counted.get(sid):
+            return
+        self.version += 1
         if sid in self._counted:
             self._apply(sid, -1)
             del self._counted[sid]
-        if record is None:
-            return
+        if counted:
+            self._counted[sid] = counted
+            self._apply(sid, 1)
+
+    def _where(self, record: Record) -> tuple[tuple[str, ...], bool] | None:
         on = record.node if record.state in _COUNTED and record.node in self.online else ""
         to = record.target if record.state in _COUNTED_AT_TARGET and record.target in self.online else ""
-        if on or to:
-            running = record.running if record.state == "started" else on != ""
-            self._counted[sid] = (on, to) if on and to else (on or to,), running
-            self._apply(sid, 1)
+        if not (on or to):
+            return None
+        running = record.running if record.state == "started" else on != ""
+        return (on, to) if on and to else (on or to,), running
 
     def _apply(self, sid: str, times: int) -> None:
         nodes, running = self._counted[sid]
         for node in nodes:
             self.load.add(sid, node, running=running, times=times)
+        if sid in self.rules.named:
+            self._moved[sid] += 1
         if sid in self.rules.leader:
             group = self.rules.leader[sid]
+            self._moved[group] += 1
             self._settled[group][nodes[-1]] += times
             for node in nodes:
                 self._used[group][node] += times
+
+    def version_everywhere(self, sid: str) -> tuple[int, ...]:
+        """Another one whenever any service counts elsewhere than before."""
+        return (self.version,)
+
+    def version_near(self, sid: str) -> tuple[int, ...]:
+        """Another one whenever one counts elsewhere with which this service must be, or must not be."""
+        group = self.rules.group(sid)
+        near = (sid, group, *self.rules.apart.get(group, ()), *self.rules.apart_from_groups.get(sid, ()))
+        return self._first_version, sum(self._moved[each] for each in near)
 
     def uses(self, sid: str) -> tuple[str, ...]:
         """The online nodes on which the service counts: where it is, then where it moves to."""

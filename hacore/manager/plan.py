@@ -23,9 +23,10 @@ from hacore.manager.documents import (
     settings_of,
     status_of,
 )
+from hacore.manager.memory import Memory
 from hacore.manager.round import decide
 from hacore.manager.rules import compile_rules, rules_of
-from hacore.manager.view import Event, Memory, Sight
+from hacore.manager.view import Event, Sight
 from hacore.protocol.locks import FENCING, Lock, agent_lock
 from hacore.protocol.requests import JSON, Document, Snapshot
 

@@ -13,8 +13,9 @@ from msgspec.structs import replace
 
 from hacore.manager import commands, disarm, nodes, services
 from hacore.manager.documents import COMMANDS, RESOURCES, STATUS, Command, dump, outline_of
+from hacore.manager.memory import Memory
 from hacore.manager.rebalance import rebalance
-from hacore.manager.view import Event, Memory, Sight, View
+from hacore.manager.view import Event, Sight, View
 from hacore.protocol.locks import Lock, agent_lock
 from hacore.protocol.requests import JSON, Snapshot
 from hacore.protocol.table import Table
@@ -128,28 +129,25 @@ def _rebalance(view: View) -> None:
 def _step_services(view: View) -> None:
     """Every service in the order of its sid, again and again until none changes its state; then nodes are marked.
 
-    Only those are looked at again whose next step may come out otherwise.
-
     What follows from a fence goes first: if a node was fenced in this round, what waited for that; and if another node
     can be fenced at once, the others wait until it is.
     """
+    view.begin_steps()
     if view.sight.again:
         for sid in sorted(sid for sid, record in view.status.services.items() if record.state == "fence"):
             _step_service(view, sid)
         if nodes.mark(view):
             return
-    due = sorted(view.status.services)
+    sids = sorted(view.status.services)
     while True:
-        view.unsettled.clear()
-        changed = [sid for sid in due if _step_service(view, sid)]
+        changed = [sid for sid in sids if _step_service(view, sid)]
         if nodes.mark(view) or not changed:
             return
-        due = sorted(view.unsettled)
 
 
 def _step_service(view: View, sid: str) -> bool:
     """Whether its state has changed."""
-    if sid not in view.resources:
+    if sid not in view.resources or view.rests(sid):
         return False
     before = view.status.services[sid].state
     services.step(view, sid)

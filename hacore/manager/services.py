@@ -13,7 +13,8 @@ from hacore.manager.documents import (
     Record,
     Resource,
 )
-from hacore.manager.placement import Way, choose
+from hacore.manager.memory import Look
+from hacore.manager.placement import Places, Way, choose
 from hacore.manager.view import View
 from hacore.protocol import service as table
 from hacore.protocol.chooser import Chooser
@@ -28,7 +29,7 @@ _WAYS: dict[str, Way] = {"new": "best", "request_start": "best", "recovery": "be
 class Case:
     """One service in one round, before a step; ``new`` is its record as the step leaves it."""
 
-    __slots__ = ("answer", "at", "command", "new", "old", "quietly", "resource", "sid", "verb", "view")
+    __slots__ = ("answer", "at", "command", "looked", "new", "old", "quietly", "resource", "sid", "verb", "view")
 
     def __init__(self, view: View, sid: str) -> None:
         self.view, self.sid = view, sid
@@ -38,6 +39,8 @@ class Case:
         self.answer = self.at.lrm.results.get(self.old.uid, "")
         self.command = view.pending[sid].text.split() if sid in view.pending else _NO_COMMAND
         self.verb = self.command[0]
+        self.looked: Look | None = None
+        """How far what it comes to depends on where the others are."""
         self.quietly = False
         """Nobody is told of the change of state."""
 
@@ -52,8 +55,10 @@ class Case:
             way, record = "next", replace(record, failed_nodes=[*record.failed_nodes, record.node])
         if way == "stay" and self.view.free_to_stay(self.sid, record):
             return record.node  # for most services in most rounds
-        self.view.unsettled.add(self.sid)  # as its place depends on the others
-        return choose(way, self.sid, record, self.view.places, failback=self.resource.failback)
+        node = choose(way, self.sid, record, self.view.places, failback=self.resource.failback)
+        stays = way == "stay" and node == record.node
+        self.looked = Places.version_near if stays else Places.version_everywhere
+        return node
 
     def elsewhere(self) -> bool:
         return self.placed() not in {"", self.old.node}
@@ -86,7 +91,7 @@ FACTS: dict[Fact, Callable[[Case], bool]] = {
     FENCED: lambda case: case.at.fenced,
     table.MOVED_LIVE: lambda case: case.old.target != "",
     table.PLACE_FOUND: lambda case: case.placed() != "",
-    reference.JUST_FENCED: lambda case: case.old.node in case.view.just_fenced,
+    reference.JUST_FENCED: lambda case: case.at.just_fenced,
     reference.DEFERRED: lambda case: case.view.status.disarm is not None and not case.view.disarming(),
     reference.IGNORING: lambda case: case.view.disarming("ignore"),
     reference.COMMANDED: lambda case: case.verb != "",
@@ -200,6 +205,8 @@ def _fire(view: View, table: Table, sid: str) -> Row:
     old = case.old
     row = _chooser(table).row(old.state, case)
     if row.target == old.state and not row.do and not old.command:
+        if not case.verb:
+            view.rest(sid, case.looked)
         return row
     before, after = (table.state_named[state].shown for state in (row.state, row.target))
     case.new = _successor(view, old, row, changed=before != after)

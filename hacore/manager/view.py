@@ -8,32 +8,23 @@ from dataclasses import dataclass, field
 from msgspec.structs import replace
 
 from hacore.manager.documents import (
-    RESOURCES,
-    RULES,
-    STATIC_STATS,
-    STATUS,
+    SETTINGS,
     Command,
     Commands,
     LrmStatus,
-    Reader,
     Record,
     Refusal,
     Resource,
     Settings,
     Status,
     commands_of,
-    dynamic_stats_of,
-    lrm_of,
     members_of,
-    resources_of,
     settings_of,
-    static_stats_of,
-    status_of,
     working_copy,
 )
-from hacore.manager.load import Load
+from hacore.manager.memory import Look, Memory, Rest, Standing
 from hacore.manager.placement import Places
-from hacore.manager.rules import NO_RULES, Compiled, compile_rules, rules_of
+from hacore.manager.rules import Compiled
 from hacore.protocol.locks import FENCING, Lock, agent_lock
 from hacore.protocol.requests import JSON, Snapshot
 from hacore.protocol.table import Table
@@ -65,36 +56,6 @@ class Event:
 
     kind: str
     fields: Mapping[str, JSON]
-
-
-class Memory(Reader):
-    """What a master need not work out again while the documents stand of which it follows."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._rules: tuple[tuple[int, frozenset[str]], Compiled] = (-1, frozenset()), NO_RULES
-
-    def rules(self, snapshot: Snapshot, members: frozenset[str]) -> Compiled:
-        """What the rules say together. Raises DocumentError."""
-        basis = snapshot[RULES].revision, members
-        if basis != self._rules[0]:
-            self._rules = basis, compile_rules(rules_of(snapshot), members)
-        return self._rules[1]
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """What all services of a node need to know of it."""
-
-    online: bool
-    maintained: bool
-    lost: bool
-    """Seen online longer ago than the offline delay, or not known at all."""
-    fenced: bool
-    """Its lock is held for fencing."""
-    lrm: LrmStatus
-    mode: str
-    """The LRM's."""
 
 
 @dataclass(slots=True)
@@ -130,8 +91,6 @@ class View:
     """Nodes whose mark was taken off in this decision, because they are fenced."""
     _places: Places | None = None
     _standing: dict[str, Standing] = field(default_factory=dict)
-    unsettled: set[str] = field(default_factory=set)
-    """Services whose next step may come out otherwise than their last one."""
     last_event: Event | None = None
     """What people are told after all else."""
 
@@ -146,8 +105,8 @@ class View:
     ) -> View:
         """Raises DocumentError if a document does not hold what it should."""
         memory = memory or Memory()
-        status = memory.read(snapshot, STATUS, status_of)
-        resources = memory.read(snapshot, RESOURCES, resources_of)
+        status = memory.status(snapshot)
+        resources = memory.resources(snapshot)
         members = frozenset(members_of(snapshot))
         nodes = members | set(status.nodes)
         return cls(
@@ -159,11 +118,11 @@ class View:
             rules=memory.rules(snapshot, members),
             memory=memory,
             resources=dict(resources),
-            settings=settings_of(snapshot),
+            settings=memory.read(snapshot, SETTINGS, settings_of),
             members=members,
             commands=commands_of(snapshot),
             read=(status.services, resources),
-            lrms={node: lrm_of(snapshot, node) for node in nodes},
+            lrms={node: memory.lrm(snapshot, node) for node in nodes},
             fenced=frozenset(node for node in nodes if Lock.of(snapshot[agent_lock(node)]).owner == FENCING),
         )
 
@@ -171,12 +130,9 @@ class View:
     def places(self) -> Places:
         """Where all services count at present. Made when somebody first asks; :meth:`put` keeps it true."""
         if self._places is None:
-            static, dynamic = (
-                self.memory.read(self.snapshot, STATIC_STATS, static_stats_of),
-                dynamic_stats_of(self.snapshot),
+            self._places = self.memory.places(
+                self.snapshot, self.rules, self.settings.scheduler, self.online(), self.status.services
             )
-            load = Load(self.settings.scheduler, self.online(), static, dynamic)
-            self._places = Places(self.rules, load, self.status.services)
         return self._places
 
     def free_to_stay(self, sid: str, record: Record) -> bool:
@@ -186,27 +142,49 @@ class View:
     def standing(self, node: str) -> Standing:
         """How it stands with a node at present."""
         if node not in self._standing:
-            state, lrm = self.node_state(node), self.lrm(node)
-            self._standing[node] = Standing(
+            state = self.node_state(node)
+            now = Standing(
                 online=state == "online",
                 maintained=state == "maintenance",
                 lost=node in self.sight.lost or node not in self.status.nodes,
                 fenced=node in self.fenced,
-                lrm=lrm,
-                mode=lrm.mode,
+                just_fenced=node in self.just_fenced,
+                lrm=self.lrm(node),
             )
+            self._standing[node] = self.memory.standing(node, now)
         return self._standing[node]
+
+    def begin_steps(self) -> None:
+        """Services are to take their steps; what all of them depend on is settled now."""
+        disarm = self.status.disarm and replace(self.status.disarm)
+        self.memory.rest_while((self.tables["service"], self.rules, self.settings, disarm))
+
+    def rests(self, sid: str) -> bool:
+        """Whether a step would do nothing, since the last one did nothing and all it depended on is the same."""
+        rest, record = self.memory.resting(sid), self.status.services[sid]
+        return (
+            rest is not None
+            and rest.record is record
+            and rest.resource is self.resources[sid]
+            and rest.standing is self.standing(record.node)
+            and (rest.looked is None or rest.looked(self.places, sid) == rest.version)
+            and sid not in self.pending
+        )
+
+    def rest(self, sid: str, looked: Look | None) -> None:
+        """A step did nothing, and looked at the places like this."""
+        record = self.status.services[sid]
+        version = looked(self.places, sid) if looked else ()
+        self.memory.rest(sid, Rest(record, self.resources[sid], self.standing(record.node), looked, version))
 
     def nodes_changed(self) -> None:
         """Places are to be counted anew, and it stands otherwise with a node."""
         self._places = None
         self._standing.clear()
-        self.unsettled.update(self.status.services)
 
     def put(self, sid: str, record: Record) -> None:
         """The service's record is this one now."""
         self.status.services[sid] = record
-        self.unsettled.add(sid)
         if self._places is not None:
             self._places.count(sid, record)
 

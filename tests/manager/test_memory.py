@@ -4,11 +4,13 @@ from unittest.mock import patch
 
 import pytest
 from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from hacore.manager import view
+from hacore.manager import services, view
 from hacore.manager.documents import STATUS, Record, Status, status_of
+from hacore.manager.memory import Memory
 from hacore.manager.round import decide
-from hacore.manager.view import Memory
+from hacore.manager.view import View
 from hacore.protocol.requests import Document, Snapshot
 from tests.manager.cluster import OWN, WEB, Cluster, after
 from tests.manager.worlds import clusters
@@ -28,6 +30,45 @@ def decide_twice_with_one_memory(cluster: Cluster) -> None:
 @given(clusters())
 def test_a_memory_changes_no_decision(cluster: Cluster) -> None:
     decide_twice_with_one_memory(cluster)
+
+
+def renewed(snapshot: Snapshot, number: int) -> Snapshot:
+    """The same documents, each written anew."""
+    return Snapshot({key: Document(it.value, 1000 * number + it.revision) for key, it in snapshot.documents.items()}, 1)
+
+
+@settings(max_examples=60)
+@given(st.lists(clusters(), min_size=2, max_size=4))
+def test_a_memory_of_other_documents_changes_no_decision(turns: list[Cluster]) -> None:
+    memory = Memory()
+    for number, cluster in enumerate(turns):
+        snapshot = renewed(cluster.snapshot(), number)
+        assert decide(OWN, snapshot, cluster.sight, memory=memory) == decide(OWN, snapshot, cluster.sight)
+
+
+def running() -> Cluster:
+    cluster = Cluster()
+    cluster.service(WEB, Record("started", "n1", "1", running=True))
+    return cluster
+
+
+def test_what_rests_is_not_looked_at_again() -> None:
+    memory, cluster = Memory(), running()
+    decide(OWN, cluster.snapshot(), cluster.sight, memory=memory)
+    with patch.object(services, "step", side_effect=AssertionError):
+        decide(OWN, cluster.snapshot(), cluster.sight, memory=memory)
+
+
+def test_a_rest_that_does_not_end_with_its_node_would_be_noticed() -> None:
+    def rests(self: View, sid: str) -> bool:
+        return self.memory.resting(sid) is not None
+
+    memory, before, later = Memory(), running(), running()
+    later.lose("n1")
+    decide(OWN, before.snapshot(), before.sight, memory=memory)
+    with patch.object(View, "rests", rests):
+        assert decide(OWN, later.snapshot(), later.sight, memory=memory) != decide(OWN, later.snapshot(), later.sight)
+    assert decide(OWN, later.snapshot(), later.sight, memory=memory) == decide(OWN, later.snapshot(), later.sight)
 
 
 def test_a_record_that_is_changed_where_it_is_remembered_would_be_noticed() -> None:
