@@ -20,7 +20,7 @@ COVERED = ("service", "node", "disarm", "crm", "lrm", "worker")
 
 NEVER = {
     "the clock lets nothing happen within a round, so what was just asked for is granted, and what was read holds": (
-        *("lrm.wait.unarmed", "lrm.needed.unarmed", "lrm.back.unarmed", "lrm.needed.refused", "lrm.back.refused"),
+        *("lrm.wait.unarmed", "lrm.needed.refused", "lrm.back.refused"),
         *("lrm.wait.untold", "lrm.active.untold", "lrm.maintenance.untold", "lrm.empty.untold"),
         *("lrm.armed.too_late", "lrm.active.too_late", "lrm.maintenance.too_late"),
         *("lrm.active.late", "lrm.maintenance.late", "lrm.active.marked", "lrm.maintenance.marked"),
