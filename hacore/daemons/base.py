@@ -8,6 +8,7 @@ bound is checked when the class is defined.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, ClassVar, TypeVar
 
 from hacore.daemons.machine import Stepper
@@ -60,6 +61,8 @@ class Machine:
 
     table: ClassVar[Table]
     _meanings: ClassVar[dict[str, dict[Fact | Action, str]]]
+    _known: ClassVar[set[Table]]
+    """Tables of which every name has a meaning here."""
 
     def __init_subclass__(cls) -> None:
         if "table" not in vars(cls):
@@ -69,10 +72,13 @@ class Machine:
             for kind, bound in meanings.items():
                 bound.update((each, name) for each in getattr(getattr(cls, name), kind, ()))
         cls._meanings = meanings
+        cls._known = set()
         cls._refuse_unbound(cls.table)
 
     @classmethod
     def _refuse_unbound(cls, table: Table) -> None:
+        if table in cls._known:
+            return
         stored = {fact for fact in table.facts if fact.checker is Checker.STORE}
         wanted: dict[str, set[Fact | Action]] = {
             "_sees": {fact for fact in table.facts if fact not in stored},
@@ -83,6 +89,7 @@ class Machine:
             unbound = names - set(cls._meanings[kind])
             if unbound:
                 raise TypeError(f"{cls.__name__} gives no meaning to {', '.join(sorted(map(str, unbound)))}")
+        cls._known.add(table)
 
     def __init__(self, tables: Mapping[str, Table] | None = None) -> None:
         """``tables``: variants of the tables, by name. Raises TypeError if one has a name without a meaning here."""
@@ -92,6 +99,7 @@ class Machine:
             self._refuse_unbound(self.variant)
         self.stepper = Stepper(self.variant)
         self.given: tuple[Fact, ...] = ()
+        self._looks: dict[str, tuple[tuple[Fact, Callable[[], object]], ...]] = {}
 
     @property
     def state(self) -> str:
@@ -119,9 +127,9 @@ class Machine:
         before = self.state
         facts = self.variant.facts_of(before)
         yield from self.look(facts)
-        holding = frozenset(fact for fact in facts if self._holds(fact))
-        row = self.stepper.step(holding.__contains__)
-        yield Fired(row.id, row.state, row.target, tuple(sorted(fact.name for fact in holding)))
+        holding = tuple(fact for fact, holds in self._meaning_of(before) if holds())
+        row = self.stepper.step(holding)
+        yield Fired(row.id, row.state, row.target, tuple(sorted([fact.name for fact in holding])))
         self.given = row.given
         for action in self.stepper.todo:
             yield from self._perform(action)
@@ -144,9 +152,15 @@ class Machine:
             revisions.update(checked)
         return revisions
 
-    def _holds(self, fact: Fact) -> bool:
-        method = getattr(self, self._meanings["_sees"][fact])
-        return bool(method(fact) if len(method._sees) > 1 else method())
+    def _meaning_of(self, state: str) -> tuple[tuple[Fact, Callable[[], object]], ...]:
+        """The facts that the rows of a state look at, and what says whether they hold."""
+        if state not in self._looks:
+            self._looks[state] = tuple((fact, self._bound(fact)) for fact in self.variant.facts_of(state))
+        return self._looks[state]
+
+    def _bound(self, fact: Fact) -> Callable[[], object]:
+        method: Callable[..., object] = getattr(self, self._meanings["_sees"][fact])
+        return partial(method, fact) if len(method._sees) > 1 else method  # type: ignore[attr-defined]
 
     def _perform(self, action: Action) -> Asking[None]:
         method = getattr(self, self._meanings["_does"][action])

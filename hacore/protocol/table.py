@@ -98,6 +98,9 @@ class Fact(Guard):
     checker: Checker = field(compare=False)
     sentence: str = field(compare=False)
 
+    def __hash__(self) -> int:
+        return hash(self.name)
+
     def holds(self, fact: Callable[[Fact], bool]) -> bool:
         return fact(self)
 
@@ -261,13 +264,13 @@ class Table:
         """The facts that the rows of a state look at: all that a daemon must find out before it steps."""
         return self._facts_of[state]
 
-    @property
+    @cached_property
     def facts(self) -> tuple[Fact, ...]:
         """All facts of the table, those that only the store checks included, each once."""
         named = (fact for row in self.rows for fact in (*row.guard.facts(), *row.given))
         return tuple(dict.fromkeys(named))
 
-    @property
+    @cached_property
     def actions(self) -> tuple[Action, ...]:
         return tuple(dict.fromkeys(action for row in self.rows for action in row.do))
 
