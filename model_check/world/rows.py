@@ -196,7 +196,9 @@ def chased(reader: Reader, table: Table, state: str) -> tuple[str, tuple[str, ..
     """Where a daemon is that enters ``state``: steps that have no other way and no meaning here are taken at once."""
     passed: list[str] = []
     while table.by_state[state] and (row := table.by_state[state][0]).guard is ALWAYS:
-        if any(action in reader.local or action in reader.effects for action in row.do) or row.target == row.state:
+        if any(action in reader.local or action in reader.effects for action in row.do):
+            break
+        if row.target == row.state or row.id in passed:  # it goes in circles, and stays on them
             break
         passed.append(row.id)
         state = row.target

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from hacore.protocol.table import ALWAYS
 from hacore.protocol.tables import TABLES
 from model_check.checks.mutated import mutated
 from model_check.mutants.changes import own
@@ -39,6 +40,14 @@ def trials() -> dict[str, Trial]:
     twice = replace(TWICE, table=replace(lrm, rows=tuple(again if it is row else it for it in lrm.rows)))
     chosen = [*(EVERY[it] for it in (UNSAFE, UNSEEN, LOSING, HARMLESS)), twice]
     return {it.mutant.name: it for it in Court(TABLES, ("suspect", "one restart")).tried(chosen)}
+
+
+def test_a_table_that_goes_in_circles_makes_a_model() -> None:
+    """An LRM that has lost its lock, and rests for ever, one round after the other."""
+    lrm = TABLES["lrm"]
+    endless = lrm.substituted({"lrm.lost.blind": lrm.changed("lrm.lost.blind", guard=ALWAYS)})
+    rows = {action.row for action in world(NAMED["suspect"], {**TABLES, "lrm": endless}).actions}
+    assert "lrm.active.fenced" in rows
 
 
 def test_every_table_is_changed_in_every_way() -> None:
