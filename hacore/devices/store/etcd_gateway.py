@@ -43,7 +43,8 @@ _ADVICE = {
     "user name is empty": "it wants a user: set user and password_file",
     "authentication is not enabled": "leave out user and password_file, or `etcdctl auth enable`",
     "authentication failed": "check user and password_file",
-    "permission denied": "let the user read and write below the prefix: `etcdctl role grant-permission --prefix ...`",
+    "permission denied": "set user and password_file, and let that user read and write below the prefix: "
+    "`etcdctl role grant-permission ROLE --prefix=true readwrite PREFIX`",
 }
 """What an operator can do, by a part of etcd's message."""
 
