@@ -28,12 +28,14 @@ from tests.etcd.three import ask
 from tests.runtime.cluster import ROOT, LocalCluster, hacore
 
 PEER, CLIENT = 2380, 2379
+BOOT_S = 14.0
+"""A node that is back before its lock has expired keeps it, and its service: that is no failover."""
 
 
 class NodeCluster(LocalCluster):
     """Three nodes in ``path``, each with a service. Their timing is what is default on etcd, but for ``timing``."""
 
-    def __init__(self, path: Path, timing: Mapping[str, Any] | None = None, *, boot_s: float = 1.0) -> None:
+    def __init__(self, path: Path, timing: Mapping[str, Any] | None = None, *, boot_s: float = BOOT_S) -> None:
         self.directory, self.boot_s = (path / "cluster").resolve(), boot_s
         self.nodes = ["node1", "node2", "node3"]
         self.services = {f"proc:service{number}": node for number, node in enumerate(self.nodes, 1)}

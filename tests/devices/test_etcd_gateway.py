@@ -189,6 +189,22 @@ def test_a_name_once_found_needs_no_resolver(stand: Any, monkeypatch: pytest.Mon
             assert store.read(("",)) == Snapshot({}, 7)
 
 
+def test_a_login_that_takes_longer_than_a_call_goes_on(stand: Any) -> None:
+    """Else nobody would ever be let in by a member that is slow to tell."""
+
+    def slow_at_first(link: socket.socket) -> None:
+        first = member.heard == 1
+        time.sleep(1.5 * TIMEOUT_S if first else 0.0)
+        link.sendall(answer("200 OK", {"token": "t"} if first else HEADER))
+
+    member = stand(slow_at_first)
+    with closing(EtcdStore((member.url,), TIMEOUT_S, login=("user", "password"))) as store:
+        assert "not let us in" in in_time(lambda: store.read(("",))).reason
+        assert in_time(lambda: store.read(("",))) == Snapshot({}, 7)
+        assert store.transact({}, {"a": 1}) == Committed(7)
+        assert member.heard == 3
+
+
 REFUSALS = {
     "etcdserver: request is too large": "max-request-bytes",
     "grpc: received message larger than max (2600010 vs. 2097152)": "max-request-bytes",

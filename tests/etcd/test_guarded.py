@@ -168,7 +168,9 @@ def test_a_cluster_is_created_once(directory: Path, member: Member) -> None:
     assert settings.timing == {**load(place).store.timing, "missed_rounds": 1}
     assert timing_of(settings).failover_with_master_s <= 20
     assert "At most" in hacore(directory, "timing").stdout
-    assert "alpha" in hacore(directory, "status").stdout
+    status = hacore(directory, "status").stdout
+    assert "alpha" in status
+    assert "no site runs" not in status
     assert "no node of this cluster" in hacore(directory, "node", "delta").stderr
 
 

@@ -30,6 +30,8 @@ Message: TypeAlias = Mapping[str, Any]
 
 PORT = 2379
 UNAUTHENTICATED = 401
+LOGIN_S = 10.0
+"""How long a login may take, in the background."""
 
 _PASSING = {1, 2, 4, 10, 13, 14}
 """The gRPC codes of what may be otherwise next time, and may have happened: cancelled, unknown, deadline exceeded,
@@ -205,6 +207,8 @@ class Gateway:
         self._tls, self._login = tls, login
         self._first = 0
         self._token = ""
+        self._logins: dict[Member, threading.Thread] = {}
+        self._refused: NoAnswerError | StoreError | None = None
         self._idle: list[Link] = []
         self._closed = threading.Event()
 
@@ -254,34 +258,56 @@ class Gateway:
 
     def _ask(self, member: Member, path: str, message: Message, connect_s: float, until_s: float) -> dict[str, Any]:
         with self._linked(member, connect_s) as link:
-            if self._login and not self._token:
-                self._log_in(link, until_s)
-            status, body = self._answer(link, path, message, until_s)
+            token = self._entered(member, "", until_s)
+            status, body = self._answer(link, path, message, token, until_s)
             if status == UNAUTHENTICATED and self._login:  # the token is too old, and nothing has happened
-                self._log_in(link, until_s)
-                status, body = self._answer(link, path, message, until_s)
+                token = self._entered(member, token, until_s)
+                status, body = self._answer(link, path, message, token, until_s)
             if status != http.client.OK:
                 raise _refusal(member, status, body)
             with _lost(member, sent=True):
                 answer: dict[str, Any] = json.loads(body)
                 return answer
 
-    def _answer(self, link: Link, path: str, message: Message, until_s: float) -> tuple[int, bytes]:
+    def _answer(self, link: Link, path: str, message: Message, token: str, until_s: float) -> tuple[int, bytes]:
         with _lost(link.member, sent=True):
-            answer = link.ask(path, message, self._token, until_s)
+            answer = link.ask(path, message, token, until_s)
             return answer.status, answer.read()
 
-    def _log_in(self, link: Link, until_s: float) -> None:
-        assert self._login
-        user, password = self._login
-        with _lost(link.member, sent=False):
-            answer = link.ask("/v3/auth/authenticate", {"name": user, "password": password}, "", until_s)
-            body = answer.read()
-            if answer.status == http.client.OK:
+    def _entered(self, member: Member, old: str, until_s: float) -> str:
+        """A token other than ``old``; ``member`` is asked for one if there is none.
+
+        Etcd takes its time over a password, on purpose, and on a busy machine more than a call has. So a login goes on
+        when nobody can wait for it any longer, for those who call later.
+        """
+        if not self._login:
+            return ""
+        if self._token == old:
+            login = self._logins.get(member)
+            if login is None or not login.is_alive():
+                self._refused = None
+                login = self._logins[member] = threading.Thread(
+                    target=self._enter, args=(member, *self._login), daemon=True
+                )
+                login.start()
+            login.join(max(until_s - now_s(), 0.0))
+        if self._token == old:
+            raise self._refused or NoAnswerError(f"{member.url}: has not let us in yet", sent=False)
+        return self._token
+
+    def _enter(self, member: Member, user: str, password: str) -> None:
+        until_s = now_s() + LOGIN_S
+        try:
+            with self._linked(member, until_s) as link, _lost(member, sent=False):
+                asked = {"name": user, "password": password}
+                status, body = self._answer(link, "/v3/auth/authenticate", asked, "", until_s)
+                if status != http.client.OK:
+                    raise _refusal(member, status, body)
                 self._token = json.loads(body)["token"]
-        if answer.status != http.client.OK:
-            refusal = _refusal(link.member, answer.status, body)
-            raise NoAnswerError(str(refusal), sent=False) if isinstance(refusal, NoAnswerError) else refusal
+        except NoAnswerError as problem:
+            self._refused = NoAnswerError(str(problem), sent=False)
+        except StoreError as problem:
+            self._refused = problem
 
     @contextmanager
     def _linked(self, member: Member, until_s: float) -> Iterator[Link]:
