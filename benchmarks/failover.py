@@ -12,6 +12,7 @@ import argparse
 import json
 import sys
 import tempfile
+from contextlib import closing
 from pathlib import Path
 from statistics import mean, median
 from typing import Any
@@ -42,16 +43,13 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=20)
     parser.add_argument("--json", action="store_true", help="one line a run, and one with the sum of it")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as directory:
-        cluster = NodeCluster(Path(directory))
-        try:
-            timing = cluster.timing()
-            runs = []
-            for number in range(options.runs):
-                runs.append(run(cluster, number))
-                print(json.dumps(runs[-1]) if options.json else _line(runs[-1]), flush=True)
-        finally:
-            cluster.close()
+    runs = []
+    with tempfile.TemporaryDirectory() as directory, closing(NodeCluster(Path(directory))) as cluster:
+        cluster.start()
+        timing = cluster.timing()
+        for number in range(options.runs):
+            runs.append(run(cluster, number))
+            print(json.dumps(runs[-1]) if options.json else _line(runs[-1]), flush=True)
     sums = {
         "bound_s": round(timing.failover_s, 2),
         "bound_with_master_s": round(timing.failover_with_master_s, 2),

@@ -19,6 +19,7 @@ from typing import Any
 
 from hacore.devices.clock import now_s
 from hacore.devices.process_tree import descendants
+from hacore.devices.store import StoreError
 from hacore.devices.store.etcd import EtcdStore
 from hacore.protocol.timing import Timing
 from hacore.runtime.cluster import create, read_settings, timing_of
@@ -44,15 +45,19 @@ class NodeCluster(LocalCluster):
         self.sites = []
         self.net = Net(len(self.nodes))
         self.urls = tuple(f"http://{self.net.address(number)}:{CLIENT}" for number in range(len(self.nodes)))
-        self.store = EtcdStore(self.urls, 5.0)  # type: ignore[assignment]
+        self.store = EtcdStore(self.urls, 5.0)
+        self.settings = timing or {}
+
+    # --------------------------------------------------------------------------------------------- its life
+
+    def start(self) -> None:
+        """Switch all nodes on, make a cluster of them, and wait until every service runs."""
         for node in self.nodes:
             self._configure(node)
         self.up()
-        self.wait_for("etcd to answer", lambda: self._created(timing or {}))
+        self.wait_for("etcd to answer", self._created)
         self.configure({sid: self.serving(sid, node) for sid, node in self.services.items()})
         self.settle()
-
-    # --------------------------------------------------------------------------------------------- its life
 
     def close(self) -> None:
         super().close()
@@ -95,9 +100,9 @@ class NodeCluster(LocalCluster):
             f'node = "{node}"\nstate = "{self.home(node)}"\n[store]\nengine = "etcd"\nendpoints = {endpoints}\n'
         )
 
-    def _created(self, timing: Mapping[str, Any]) -> bool:
-        with suppress(Exception):
-            create(self.place("node1"), self.nodes, timing)
+    def _created(self) -> bool:
+        with suppress(StoreError):  # as long as etcd has no leader
+            create(self.place("node1"), self.nodes, self.settings)
             return True
         return False
 

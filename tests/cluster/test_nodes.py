@@ -4,6 +4,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 
 import pytest
 
@@ -21,9 +22,9 @@ LONG_S = 15.0
 
 @pytest.fixture(scope="module")
 def cluster_of_nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NodeCluster]:
-    cluster = NodeCluster(tmp_path_factory.mktemp("nodes"))
-    yield cluster
-    cluster.close()
+    with closing(NodeCluster(tmp_path_factory.mktemp("nodes"))) as cluster:
+        cluster.start()
+        yield cluster
 
 
 @pytest.fixture
