@@ -64,7 +64,11 @@ def leaderless(link: socket.socket) -> None:
     link.sendall(answer("503 Service Unavailable", {"code": 14, "message": "etcdserver: leader changed"}))
 
 
-SICK = [silent, hanging_up, dripping, endless, garbled, leaderless]
+def proxied(link: socket.socket) -> None:
+    link.sendall(b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 3\r\n\r\nno!")
+
+
+SICK = [silent, hanging_up, dripping, endless, garbled, leaderless, proxied]
 
 
 class Stand:

@@ -161,7 +161,8 @@ class AgainstADict(RuleBasedStateMachine):
 
 def test_it_does_what_a_dict_does(place: Place) -> None:
     machine = type("Machine", (AgainstADict,), {"place": place})
-    run_state_machine_as_test(machine, settings=settings(max_examples=40, stateful_step_count=25, deadline=None))
+    examples = 40 if place.prompt else 15
+    run_state_machine_as_test(machine, settings=settings(max_examples=examples, stateful_step_count=25, deadline=None))
 
 
 # --------------------------------------------------------------------------------------------------------- changed
@@ -288,7 +289,7 @@ def test_an_interrupted_transaction_is_whole_and_the_next_one_works(place: Place
                     committed(store.transact({}, {"left": number, "right": number}))
                     armed = False
                 revision = committed(another.transact({}, {"another": number}))
-                assert store.transact({}, {}) == Committed(revision)
+                assert committed(store.transact({}, {})) >= revision
     finally:
         signal.signal(signal.SIGUSR1, before)
     found = read(store, "")

@@ -87,7 +87,7 @@ def part(three: Three, leader: int) -> None:
     three.net.part(leader)
 
 
-@pytest.mark.parametrize("parting", [part, deafen, mute])
+@pytest.mark.parametrize("parting", [part, deafen, pytest.param(mute, marks=pytest.mark.slow)])
 def test_a_leader_that_is_parted_answers_nothing_and_the_others_go_on(
     three: Three, opened: Callable[..., EtcdStore], parting: Callable[[Three, int], None]
 ) -> None:

@@ -24,7 +24,8 @@ from typing import Any, TypeVar
 from hacore.devices.clock import now_s
 from hacore.devices.store import StoreError
 from hacore.devices.store.coding import bounds, key_bytes, value_text
-from hacore.devices.store.etcd_gateway import Gateway, NoAnswerError
+from hacore.devices.store.etcd_gateway import Gateway
+from hacore.devices.store.etcd_link import NoAnswerError
 from hacore.devices.store.etcd_watch import Watch
 from hacore.protocol.requests import JSON, Committed, Conflict, Document, Snapshot, Unavailable
 

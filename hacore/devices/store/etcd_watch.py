@@ -14,7 +14,8 @@ from typing import Any
 
 from hacore.devices.store import StoreError
 from hacore.devices.store.coding import bounds
-from hacore.devices.store.etcd_gateway import Gateway, Link, NoAnswerError
+from hacore.devices.store.etcd_gateway import Gateway
+from hacore.devices.store.etcd_link import Link, NoAnswerError
 
 SILENCE_S = 3.0
 """No member is silent for so long while daemons run: each writes once a round."""
