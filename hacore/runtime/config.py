@@ -77,9 +77,9 @@ class EtcdEngine(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_fi
     prefix: str = "/hacore/"
 
     timing: ClassVar[Mapping[str, float]] = {"call_timeout_s": 0.35, "hardware_s": 2.0}
-    """A call may take ten times what one takes on a network and disks that are well, and hardware counts in seconds.
-    Longer than an election (1.5 s) no call lasts: it is given up, and a renewal that it has cost is made good in the
-    next rounds, long before watchdog_s."""
+    """A call may take more than ten times what it does on a network and disks that are well. During an election (1.5 s)
+    it is given up, and the renewal is made good in the next rounds, long before watchdog_s has passed. Real watchdogs
+    count in whole seconds."""
 
     def __post_init__(self) -> None:
         secure = {url.startswith("https://") for url in self.endpoints}
@@ -100,7 +100,7 @@ class EtcdEngine(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_fi
         """Nothing is to be made: etcd is there, or a call will say that it is not."""
 
     def open(self, directory: Path, timeout_s: float) -> Store:
-        from hacore.devices.store.etcd import EtcdStore, tls_with  # noqa: PLC0415 - HTTP is long to import, and not all use it
+        from hacore.devices.store.etcd import EtcdStore, tls_with  # noqa: PLC0415 - HTTP takes long to import
 
         login = (self.user, _content(directory / self.password_file).rstrip("\n")) if self.user else None
         ca, cert, key = (directory / name if name else None for name in (self.ca, self.cert, self.key))
