@@ -66,12 +66,10 @@ def _power(directory: Path) -> dict[str, str] | None:
     from hacore.runtime.config import SqliteEngine, load
     from hacore.runtime.site import NoSite, SiteError, site_call
 
-    if not isinstance(load(directory).store, SqliteEngine):
-        return {}
     try:
         answer = site_call(directory, {"do": "status"}, timeout_s=1.0)
     except NoSite:
-        return None
+        return None if isinstance(load(directory).store, SqliteEngine) else {}
     except SiteError:
         return {}
     return {node: machine["power"] for node, machine in answer["nodes"].items()}

@@ -60,8 +60,10 @@ class NodeCluster(LocalCluster):
         self.settle()
 
     def close(self) -> None:
-        super().close()
-        self.net.close()
+        try:
+            super().close()
+        finally:
+            self.net.close()
 
     def up(self) -> None:
         plan = self.directory / "room.json"

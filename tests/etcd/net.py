@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Collection
+from itertools import count
 
 import pytest
 
@@ -14,16 +15,20 @@ needs_namespaces = pytest.mark.skipif(
     reason="network namespaces want root, ip and nft: tools/test-packages.sh",
 )
 
+_made = count()
+"""How many there were in this process."""
+
 
 class Net:
-    """``count`` namespaces with an address each. Everything is named with this process's id, so several may be."""
+    """``size`` namespaces with an address each. Names and addresses are this process's own, so several may be."""
 
-    def __init__(self, count: int) -> None:
-        pid = os.getpid()
-        self.bridge = f"hb{pid}"
-        self.subnet = f"100.{64 + pid % 64}.{pid // 64 % 256}"
-        self.names = [f"hn{pid}x{number}" for number in range(count)]
-        self._cables = [f"hv{pid}x{number}" for number in range(count)]
+    def __init__(self, size: int) -> None:
+        pid, made = os.getpid(), next(_made)
+        self.bridge = f"hb{pid}n{made}"
+        which = (4 * pid + made) % (64 * 256)
+        self.subnet = f"100.{64 + which // 256}.{which % 256}"
+        self.names = [f"hn{pid}n{made}x{number}" for number in range(size)]
+        self._cables = [f"hv{pid}n{made}x{number}" for number in range(size)]
         _ip(f"link add {self.bridge} type bridge", f"link set {self.bridge} up")
         _ip(f"addr add {self.subnet}.254/24 dev {self.bridge}")
         for number, (name, cable) in enumerate(zip(self.names, self._cables, strict=True)):

@@ -11,7 +11,7 @@ import json
 import ssl
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from typing import Any
 
 from hacore.devices.clock import now_s
@@ -84,17 +84,16 @@ class Gateway:
 
     @contextmanager
     def stream(self, number: int, path: str, message: Message, silence_s: float) -> Iterator[tuple[Link, Any]]:
-        """A connection, and its answer as an iterator of messages that ends when nothing comes for ``silence_s``.
+        """A connection of its own, and its answer as an iterator of messages.
 
-        Raises NoAnswerError, also from the iterator, and StoreError.
+        Raises NoAnswerError, from the iterator after ``silence_s`` without a message; and StoreError.
         """
         member = self.members[number % len(self.members)]
         until_s = now_s() + self.timeout_s
-        with self._linked(member, until_s) as link, lost(member, sent=True):
+        with lost(member, sent=True), closing(Link(member, self._tls, until_s)) as link:
             answer = link.ask(path, message, self._token, until_s)
             if answer.status != http.client.OK:
                 raise _refusal(member, answer.status, answer.read())
-            link.reusable = False
             yield link, _lines(link, answer, silence_s)
 
     def close(self) -> None:
