@@ -6,12 +6,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
 from hacore import witness
+from hacore.devices.proc import children
 
 SID = "proc:demo"
 
@@ -23,8 +24,9 @@ class Nodes:
         self.directory = directory
         self.started: list[subprocess.Popen[bytes]] = []
 
-    def serve(self, node: str) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-I", "-S", witness.__file__, "serve", str(self.directory), SID, node]
+    def serve(self, node: str, within: Sequence[str] = ()) -> subprocess.Popen[bytes]:
+        """``within`` is put before the command."""
+        command = [*within, sys.executable, "-I", "-S", witness.__file__, "serve", str(self.directory), SID, node]
         self.started.append(subprocess.Popen(command))
         return self.started[-1]
 
@@ -72,6 +74,17 @@ def test_one_after_the_other_is_no_overlap(nodes: Nodes) -> None:
     assert {event["sid"] for event in events} == {SID}
     times = [before_s, *(event["t"] for event in events), time.clock_gettime(time.CLOCK_BOOTTIME)]
     assert times == sorted(times)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="a PID namespace wants root")
+def test_who_calls_itself_otherwise_in_its_own_namespace_is_known(nodes: Nodes) -> None:
+    outer = nodes.serve("a", within=["unshare", "--pid", "--fork", "--kill-child"])
+    nodes.until(("up", "a"))
+    (inner,) = children(outer.pid)
+    assert witness.running(nodes.directory) == {SID: ("a", inner)}
+    assert witness.read(nodes.directory)[0]["pid"] == 1
+    nodes.serve("b")
+    nodes.until(("up", "a"), ("overlap", "b"))
 
 
 def test_two_at_a_time_are_an_overlap(nodes: Nodes) -> None:

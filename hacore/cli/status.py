@@ -62,13 +62,14 @@ def status(directory: Path, as_json: bool) -> None:
 
 
 def _power(directory: Path) -> dict[str, str] | None:
-    """Which nodes of the local site are on or off; None if no site runs in the directory."""
+    """Which nodes of the local site are on or off, as far as can be told; None if it should run here, but does not."""
+    from hacore.runtime.config import SqliteEngine, load
     from hacore.runtime.site import NoSite, SiteError, site_call
 
     try:
         answer = site_call(directory, {"do": "status"}, timeout_s=1.0)
     except NoSite:
-        return None
+        return None if isinstance(load(directory).store, SqliteEngine) else {}
     except SiteError:
         return {}
     return {node: machine["power"] for node, machine in answer["nodes"].items()}

@@ -18,6 +18,7 @@ from hacore import witness
 from hacore.cli.demo import TIMING
 from hacore.cli.store import update
 from hacore.devices.process_tree import descendants
+from hacore.devices.store import Store
 from hacore.devices.store.sqlite import SqliteStore
 from hacore.manager.documents import RESOURCES, Resource, Status, lrm_of, resources_of, status_of
 from hacore.protocol.locks import MANAGER_LOCK, Lock
@@ -87,7 +88,7 @@ class LocalCluster:
         self.complaints = tmp_path / "complaints"
         self.sites: list[subprocess.Popen[bytes]] = []
         create(self.directory, self.nodes, TIMING)
-        self.store = SqliteStore(store_path(self.directory), 5.0)
+        self.store: Store = SqliteStore(store_path(self.directory), 5.0)
         self.configure({sid: self.serving(sid, node, **limits) for sid, node in SERVICES.items()})
 
     # --------------------------------------------------------------------------------------------- its life

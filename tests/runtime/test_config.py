@@ -6,7 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from hacore.runtime.config import FILE, Config, ConfigError, load, open_store, state_path
+from hacore.devices.store import StoreError
+from hacore.manager.documents import Settings
+from hacore.runtime.cluster import timing_of
+from hacore.runtime.config import FILE, Config, ConfigError, EtcdEngine, load, open_store, state_path
 
 
 def test_without_a_file_it_is_a_local_cluster(tmp_path: Path) -> None:
@@ -21,10 +24,73 @@ def test_a_machine_keeps_its_state_where_it_is_told(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("text", "says"),
-    [("nodes = 3", "nodes"), ('[store]\nengine = "paper"', "paper"), ("node = ", "end of"), ("node = 1", "node")],
+    [
+        ("nodes = 3", "nodes"),
+        ('[store]\nengine = "paper"', "paper"),
+        ("node = ", "end of document"),
+        ("node = 1", "node"),
+    ],
 )
 def test_what_is_wrong_is_said_with_the_file(tmp_path: Path, text: str, says: str) -> None:
     (tmp_path / FILE).write_text(text)
     with pytest.raises(ConfigError, match=says) as caught:
         open_store(tmp_path, 1.0)
     assert str(tmp_path / FILE) in str(caught.value)
+
+
+# ------------------------------------------------------------------------------------------------------------- etcd
+
+MEMBERS = 'endpoints = ["https://10.0.0.1:2379", "https://10.0.0.2"]'
+
+
+def etcd(*lines: str) -> str:
+    return "\n".join(["[store]", 'engine = "etcd"', *lines, ""])
+
+
+def test_etcd_is_named_with_all_that_it_takes(tmp_path: Path) -> None:
+    files = ['ca = "ca.pem"', 'cert = "node.pem"', 'key = "/etc/node.key"']
+    (tmp_path / FILE).write_text(etcd(MEMBERS, *files, 'user = "hacore"', 'password_file = "password"'))
+    store = load(tmp_path).store
+    assert isinstance(store, EtcdEngine)
+    assert store.endpoints == ("https://10.0.0.1:2379", "https://10.0.0.2")
+    assert (store.prefix, store.key) == ("/hacore/", "/etc/node.key")
+    assert store.exists(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("lines", "says"),
+    [
+        ([], "endpoints"),
+        (["endpoints = []"], "endpoints: name the members"),
+        (['endpoints = ["http://a", "https://b"]'], "all with https:// or all with http://"),
+        ([MEMBERS], "ca: name the file"),
+        (['endpoints = ["http://a"]', 'ca = "ca.pem"'], "only for them"),
+        ([MEMBERS, 'ca = "ca.pem"', 'cert = "node.pem"'], "cert and key: give both"),
+        (['endpoints = ["http://a"]', 'cert = "node.pem"', 'key = "node.key"'], "only with https"),
+        (['endpoints = ["http://a"]', 'user = "hacore"'], "user and password_file"),
+        (['endpoints = ["http://a"]', 'prefix = "/hacore"'], "end with a slash"),
+        (['endpoints = ["http://a"]', 'lease = "x"'], "lease"),
+    ],
+)
+def test_what_etcd_cannot_be_asked_with_is_refused(tmp_path: Path, lines: list[str], says: str) -> None:
+    (tmp_path / FILE).write_text(etcd(*lines))
+    with pytest.raises(ConfigError, match=says):
+        load(tmp_path)
+
+
+def test_an_endpoint_that_is_none_is_named(tmp_path: Path) -> None:
+    (tmp_path / FILE).write_text(etcd('endpoints = ["http://"]'))
+    with pytest.raises(StoreError, match="'http://' is no endpoint"):
+        open_store(tmp_path, 1.0)
+
+
+def test_a_failover_on_etcd_takes_at_most_twenty_seconds() -> None:
+    timing = timing_of(Settings(timing=dict(EtcdEngine.timing)))
+    assert timing.failover_s < timing.failover_with_master_s <= 20.0
+
+
+def test_an_election_of_etcd_resets_no_healthy_node() -> None:
+    """From the last renewal: nothing is written during an election, then a round, a read and a renewal."""
+    timing = timing_of(Settings(timing=dict(EtcdEngine.timing)))
+    election_s = 4.0
+    assert election_s + timing.round_s + 2 * timing.call_timeout_s < timing.watchdog_s
