@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,9 @@ from hacore.devices.resources import ResourceError, resource_for
 from hacore.protocol.requests import Fired, Job, Migrate, Outcome, Probe, Reap, Request, Say, Spawn, Start, Stop
 from hacore.runtime.drive import Answers, drive
 from hacore.runtime.trace import Trace
+
+PROBE_TRIES = 3
+PROBE_AGAIN_S = 1.0
 
 
 class Workers:
@@ -34,8 +38,7 @@ class Workers:
         try:
             outcome = drive(Worker(self.node, job).work(), self._answers(), self.trace)
         except Exception as problem:  # it cannot even be told whether the service runs: nobody may assume anything
-            what = str(problem) if isinstance(problem, ResourceError) else repr(problem)
-            self.trace.note(Say("service_trouble", {"sid": job.sid, "problem": what}), None)
+            self._note(job.sid, problem)
             outcome = Outcome(job.uid, job.sid, "stuck")
         self._ended.append(outcome)
         self.wake.set()
@@ -44,7 +47,15 @@ class Workers:
         return {Probe: self._probe, Start: self._start, Stop: self._stop, Migrate: self._migrate, Fired: _no, Say: _no}
 
     def _probe(self, request: Probe) -> bool:
-        return resource_for(request.sid, self.home, self.node).probe(request.sid, request.config)
+        """What cannot be told at once is asked again: a moment's trouble must not put a service into state error."""
+        resource = resource_for(request.sid, self.home, self.node)
+        for _ in range(PROBE_TRIES - 1):
+            try:
+                return resource.probe(request.sid, request.config)
+            except ResourceError as problem:
+                self._note(request.sid, problem)
+                time.sleep(PROBE_AGAIN_S)
+        return resource.probe(request.sid, request.config)
 
     def _start(self, request: Start) -> None:
         self._try(request.sid, lambda it: it.start(request.sid, request.config))
@@ -60,7 +71,11 @@ class Workers:
         try:
             do(resource_for(sid, self.home, self.node))
         except ResourceError as problem:
-            self.trace.note(Say("service_trouble", {"sid": sid, "problem": str(problem)}), None)
+            self._note(sid, problem)
+
+    def _note(self, sid: str, problem: Exception) -> None:
+        what = str(problem) if isinstance(problem, ResourceError) else repr(problem)
+        self.trace.note(Say("service_trouble", {"sid": sid, "problem": what}), None)
 
 
 def _no(_: Request[Any]) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from hacore.protocol.requests import JSON
 
@@ -15,8 +16,20 @@ class ResourceError(Exception):
     """What was asked of a service could not be done, or not be told. The text is one line, for people."""
 
 
+@contextmanager
+def told(sid: str) -> Iterator[None]:
+    """What the system refuses while we look or act is told as one line about the service."""
+    try:
+        yield
+    except OSError as error:
+        raise ResourceError(f"{sid}: {error}") from error
+
+
 class Resource(Protocol):
     """Services of one type on one node. Calls may come from several threads and processes at a time."""
+
+    stop_timeout_s: ClassVar[float]
+    """How long a service may take to stop by itself if neither the request nor its configuration says."""
 
     def __init__(self, home: Path, node: str) -> None:
         """Look after the services of ``node``, whose files are below ``home``."""
