@@ -25,6 +25,9 @@ KILL_WAIT_S = 1.0
 """How long a helper may live on after SIGKILL: it may be in an uninterruptible sleep."""
 OUTPUT_CAP_BYTES = 1024 * 1024
 """Of longer output the end is kept."""
+OOM_SCORE = Path("/proc/self/oom_score_adj")
+
+_WRAP = ["choom", "-n", "0", "--"]
 
 # What systemd tells this daemon about itself is not meant for others (systemd.exec(5), sd_notify(3)).
 _OURS = {"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "MAINPID"}
@@ -88,8 +91,7 @@ def environment() -> dict[str, str]:
 
 def _ordinary() -> list[str]:
     """The words before a command by which it is not exempt from the OOM killer, as this daemon may be."""
-    exempt = int(Path("/proc/self/oom_score_adj").read_text()) < 0
-    return ["choom", "-n", "0", "--"] if exempt else []
+    return _WRAP if int(OOM_SCORE.read_text()) < 0 else []
 
 
 def _listen(ended: int, said: dict[IO[bytes], bytes], within_s: float) -> bool:
