@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from hacore.devices.resources.base import Config, Resource, ResourceError
+from hacore.devices.resources.base import Config, Resource, ResourceError, ServiceBrokenError
 from hacore.devices.resources.ocf import OcfResource
 from hacore.devices.resources.process import ProcessResource
 from hacore.devices.resources.proxmox import ContainerResource, MachineResource
@@ -16,7 +16,7 @@ from hacore.devices.resources.settings import seconds
 from hacore.devices.resources.systemd import SystemdResource
 from hacore.protocol.names import NameProblem, check_sid
 
-__all__ = ["Config", "Resource", "ResourceError", "resource_for", "stop_timeout_s", "validate"]
+__all__ = ["Config", "Resource", "ResourceError", "ServiceBrokenError", "resource_for", "stop_timeout_s", "validate"]
 
 _TYPES: dict[str, type[Resource]] = {
     "proc": ProcessResource,

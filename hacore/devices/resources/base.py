@@ -16,6 +16,10 @@ class ResourceError(Exception):
     """What was asked of a service could not be done, or not be told. The text is one line, for people."""
 
 
+class ServiceBrokenError(ResourceError):
+    """The service has failed in such a way that whether it runs can be told only once it was stopped."""
+
+
 @contextmanager
 def told(sid: str) -> Iterator[None]:
     """What the system refuses while we look or act is told as one line about the service."""
@@ -41,7 +45,7 @@ class Resource(Protocol):
     def probe(self, sid: str, config: Config) -> bool:
         """Whether anything of the service runs on this node, or may still come up by a start that is under way.
 
-        Raises :class:`ResourceError` when it cannot be told.
+        Raises :class:`ResourceError` when it cannot be told, :class:`ServiceBrokenError` when a stop would mend that.
         """
 
     def start(self, sid: str, config: Config) -> None:

@@ -7,8 +7,8 @@ All but the agent may be left out, unless the agent insists on a parameter.
 
 An agent is a program that is called with one word, its settings in the environment, and answers by its exit code
 (github.com/ClusterLabs/OCF-spec). Of ``monitor`` this module believes four codes: 0 and 8 (promoted), and the same two
-degraded, 190 and 191, are *it runs*, 7 is *it does not*. With any other the agent does not know, or says that the
-service is broken, and it may then still run: that is an error. Agents say "not running" more lightly when they are
+degraded, 190 and 191, are *it runs*, 7 is *it does not*. With 1 and 9 the service is broken: some of it may run, until
+it is stopped. With any other the agent does not know. Agents say "not running" more lightly when they are
 told that it is a mere probe (interval 0); they are therefore told that this is a regular monitor.
 """
 
@@ -22,7 +22,7 @@ from typing import ClassVar
 from xml.etree import ElementTree
 
 from hacore.devices.resources import find
-from hacore.devices.resources.base import Config, ResourceError, told
+from hacore.devices.resources.base import Config, ResourceError, ServiceBrokenError, told
 from hacore.devices.resources.run import Answer, run
 from hacore.devices.resources.settings import insist_on_keys, insist_on_seconds, seconds
 
@@ -35,14 +35,13 @@ META_DATA_TIMEOUT_S = 5.0
 
 SUCCESS, NOT_RUNNING, PROMOTED = 0, 7, 8
 RUNNING = {SUCCESS, PROMOTED, 190, 191}
+BROKEN = {1, 9}
 CODES = {
-    1: "it has failed",
     2: "bad parameters",
     3: "not implemented",
     4: "not permitted",
     5: "what it needs is not installed here",
     6: "bad configuration",
-    9: "it has failed, promoted",
 }
 """What exit codes mean that are no answer to whether it runs."""
 
@@ -75,13 +74,15 @@ class OcfResource:
         answer = self._ask(sid, config, "monitor", seconds(config, "monitor_timeout_s", MONITOR_TIMEOUT_S))
         if answer.code in RUNNING:
             return True
+        if answer.code in BROKEN:
+            raise ServiceBrokenError(f"{sid}: it has failed: {answer.why}")
         if answer.code != NOT_RUNNING:
             raise ResourceError(f"{sid}: {_what(config)} cannot tell whether it runs: {_why(answer)}")
         return False
 
     def start(self, sid: str, config: Config) -> None:
-        """By the agent's action ``start``, which returns when the service is up."""
-        if not self.probe(sid, config):
+        """By the agent's action ``start``, which returns when the service is up, and at once if it is already."""
+        if not self._is_being_started(sid, config):
             self._do(sid, config, "start", seconds(config, "start_timeout_s", START_TIMEOUT_S))
 
     def stop(self, sid: str, config: Config, timeout_s: float | None) -> None:
