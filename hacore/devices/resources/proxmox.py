@@ -16,8 +16,10 @@ that does not have the file there is no status, and the other two must do. What 
 from __future__ import annotations
 
 import json
+import math
 import os
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import ClassVar
 
@@ -93,7 +95,8 @@ class _Guest:
         if not self.probe(sid, config):
             return
         if timeout_s > 0:
-            run(sid, self._words(sid, "shutdown", "--timeout", f"{timeout_s:.0f}"), timeout_s + CALL_S)
+            with suppress(ResourceError):  # whatever prevents it, there is still force
+                run(sid, self._words(sid, "shutdown", "--timeout", f"{math.ceil(timeout_s)}"), timeout_s + CALL_S)
         if self.probe(sid, config):
             self._do(sid, KILL_WAIT_S, "stop", "--skiplock", "1")
         give_up_s = now_s() + KILL_WAIT_S
