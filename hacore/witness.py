@@ -86,12 +86,22 @@ def _holder(path: str) -> tuple[str, int] | None:
             if kind == fcntl.F_UNLCK:
                 return None
             told = _told(fd)
-            if told["pid"] == pid:
+            if told["pid"] in _names(pid):
                 return told["node"], pid
             time.sleep(0.005)  # it has the lock, and writes who it is in a moment
         return "?", pid
     finally:
         os.close(fd)
+
+
+def _names(pid: int) -> list[int]:
+    """By which pids a process is known: in a PID namespace it calls itself otherwise (man 7 pid_namespaces)."""
+    try:
+        with open(f"/proc/{pid}/status", encoding="utf-8", errors="replace") as status:
+            (names,) = [line.split()[1:] for line in status if line.startswith("NSpid:")]
+    except (OSError, ValueError):  # it has just ended
+        return [pid]
+    return [int(name) for name in names]
 
 
 # --------------------------------------------------------------------------------------------- the demonstration

@@ -1,7 +1,7 @@
 """A cluster's directory on one machine: where everything lies, how it is made, and what its daemons read at start.
 
     DIR/hacore.toml                   what this machine is told, if it is not all of the cluster: hacore.runtime.config
-    DIR/store.db                      the documents (SQLite)
+    DIR/store.db                      the documents, if they are in SQLite
     DIR/nodes/NODE/mux.sock           the node's watchdog multiplexer
     DIR/nodes/NODE/trace/DAEMON.jsonl what each daemon asked, was answered and decided
     DIR/nodes/NODE/services/          locks and output of the services
@@ -17,12 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from hacore.devices.store import StoreError
-from hacore.devices.store.sqlite import SqliteStore
 from hacore.manager.documents import MEMBERS, SETTINGS, Settings, dump, settings_of
 from hacore.protocol.names import check_node
 from hacore.protocol.requests import Committed, Snapshot, Unavailable
 from hacore.protocol.timing import Timing, TimingError
-from hacore.runtime.config import open_store
+from hacore.runtime.config import load, open_store
 
 OPERATOR_TIMEOUT_S = 2.0
 
@@ -40,27 +39,27 @@ def timing_of(settings: Settings) -> Timing:
     return Timing(**settings.timing)
 
 
-def create(directory: Path, nodes: Sequence[str], timing: Mapping[str, Any]) -> None:
-    """Make a cluster's directory with its store, or leave it as it is if it has one already.
+def create(directory: Path, nodes: Sequence[str], timing: Mapping[str, Any]) -> bool:
+    """Write the first documents of a new cluster, whose store ``directory`` names. False: there is a cluster already.
 
-    Whoever was killed in the midst of it has left a store without members: that is filled.
+    Where there is none they are all written or none, and a store on this machine is made if it is not there.
 
-    Raises TimingError, NameProblem, or StoreError; then nothing is left behind that was not there.
+    Raises TimingError, NameProblem, ConfigError or StoreError.
     """
-    settings = Settings(timing=dict(timing))
+    engine = load(directory).store
+    settings = Settings(timing={**engine.timing, **timing})
     timing_of(settings)
     for node in nodes:
         check_node(node)
-    if not store_path(directory).exists():
-        directory.mkdir(parents=True, exist_ok=True)
-        SqliteStore.create(store_path(directory))
-    elif read_members(directory):
-        return
-    store = SqliteStore(store_path(directory), OPERATOR_TIMEOUT_S)
-    answer = store.transact({MEMBERS: 0}, {MEMBERS: list(nodes), SETTINGS: dump(settings)})
-    store.close()
-    if not isinstance(answer, Committed):
-        raise StoreError(f"{store_path(directory)} could not be filled: {answer}; remove it and try again")
+    engine.make(directory)
+    store = engine.open(directory, OPERATOR_TIMEOUT_S)
+    try:
+        answer = store.transact({MEMBERS: 0}, {MEMBERS: list(nodes), SETTINGS: dump(settings)})
+    finally:
+        store.close()
+    if isinstance(answer, Unavailable):
+        raise StoreError(f"the store of {directory} could not be filled: {answer.reason}; try again")
+    return isinstance(answer, Committed)
 
 
 def read_settings(directory: Path) -> Settings:

@@ -6,16 +6,30 @@
     [store]                     # where the cluster's documents are
     engine = "sqlite"           # one file, DIR/store.db: for a cluster on one machine
 
+A cluster of several machines has its documents in etcd (docs/etcd.md); file names are relative to DIR:
+
+    [store]
+    engine = "etcd"
+    endpoints = ["https://10.0.0.1:2379", "https://10.0.0.2:2379", "https://10.0.0.3:2379"]
+    ca = "ca.pem"               # who vouches for the members; with https only
+    cert = "node.pem"           # this machine's own certificate, if etcd asks for one, and its key
+    key = "node.key"
+    user = "hacore"             # if etcd has users
+    password_file = "password"
+    prefix = "/hacore/"         # all keys of this cluster begin with it; "/hacore/" if nothing is said
+
 What all nodes must agree on is no matter of this file: it is in the cluster's documents (``hacore settings``).
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import ClassVar, TypeAlias
 
 import msgspec
 
-from hacore.devices.store import Store
+from hacore.devices.store import Store, StoreError
 from hacore.devices.store.sqlite import SqliteStore
 
 FILE = "hacore.toml"
@@ -27,6 +41,15 @@ class ConfigError(ValueError):
 
 class SqliteEngine(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="engine", tag="sqlite"):
     """One file in the cluster's directory."""
+
+    timing: ClassVar[Mapping[str, float]] = {}
+    """What a new cluster's timing settings are, where they differ from the defaults."""
+
+    def make(self, directory: Path) -> None:
+        """Make the store, if there is none. Raises StoreError."""
+        if not (directory / "store.db").exists():
+            directory.mkdir(parents=True, exist_ok=True)
+            SqliteStore.create(directory / "store.db")
 
     def open(self, directory: Path, timeout_s: float) -> Store:
         return SqliteStore(directory / "store.db", timeout_s)
@@ -42,12 +65,72 @@ class SqliteEngine(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_
         return True
 
 
+class EtcdEngine(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="engine", tag="etcd"):
+    """An etcd cluster, reached through any of its endpoints."""
+
+    endpoints: tuple[str, ...]
+    ca: str = ""
+    cert: str = ""
+    key: str = ""
+    user: str = ""
+    password_file: str = ""
+    prefix: str = "/hacore/"
+
+    timing: ClassVar[Mapping[str, float]] = {"call_timeout_s": 0.35, "hardware_s": 2.0}
+    """A call may take ten times what one takes on a network and disks that are well, and hardware counts in seconds.
+    Longer than an election (1.5 s) no call lasts: it is given up, and a renewal that it has cost is made good in the
+    next rounds, long before watchdog_s."""
+
+    def __post_init__(self) -> None:
+        secure = {url.startswith("https://") for url in self.endpoints}
+        if len(secure) != 1:
+            raise ValueError("endpoints: name the members of etcd, either all with https:// or all with http://")
+        if secure != {bool(self.ca)}:
+            raise ValueError(
+                "ca: name the file with the authority's certificate for https endpoints, and only for them"
+            )
+        if bool(self.cert) != bool(self.key) or (self.cert and not self.ca):
+            raise ValueError("cert and key: give both or neither, and only with https endpoints")
+        if bool(self.user) != bool(self.password_file):
+            raise ValueError("user and password_file: give both or neither")
+        if not self.prefix.endswith("/"):
+            raise ValueError("prefix: must end with a slash")
+
+    def make(self, directory: Path) -> None:
+        """Nothing is to be made: etcd is there, or a call will say that it is not."""
+
+    def open(self, directory: Path, timeout_s: float) -> Store:
+        from hacore.devices.store.etcd import EtcdStore, tls_with  # noqa: PLC0415 - HTTP is long to import, and not all use it
+
+        login = (self.user, _content(directory / self.password_file).rstrip("\n")) if self.user else None
+        ca, cert, key = (directory / name if name else None for name in (self.ca, self.cert, self.key))
+        tls = tls_with(ca, cert, key) if ca else None
+        try:
+            return EtcdStore(self.endpoints, timeout_s, prefix=self.prefix, tls=tls, login=login)
+        except ValueError as problem:
+            raise StoreError(str(problem)) from None
+
+    def exists(self, directory: Path) -> bool:
+        """Whether there is a cluster, only etcd can tell."""
+        return True
+
+
+def _content(path: Path) -> str:
+    try:
+        return path.read_text()
+    except (OSError, UnicodeDecodeError) as problem:
+        raise StoreError(f"{path} cannot be read ({problem}): see to it, or name another in {FILE}") from None
+
+
+Engine: TypeAlias = SqliteEngine | EtcdEngine
+
+
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The file's content."""
 
     node: str = ""
     state: str = ""
-    store: SqliteEngine = msgspec.field(default_factory=SqliteEngine)
+    store: Engine = msgspec.field(default_factory=SqliteEngine)
 
 
 def load(directory: Path) -> Config:

@@ -2,15 +2,13 @@
 
 import os
 import random
-import shutil
 import signal
 import sqlite3
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -20,7 +18,7 @@ import pytest
 from hacore.devices.store import Store, sqlite
 from hacore.devices.store.sqlite import SqliteStore
 from hacore.protocol.requests import Committed, Document, Snapshot, Unavailable
-from tests.devices.sqlite_stores import PATIENT_S, committed, is_intact, read
+from tests.devices.stores import PATIENT_S, committed, is_intact, read
 
 CHILD = """
 import os, signal, sqlite3, sys, time
@@ -40,16 +38,6 @@ def on_statement(act):
 path, name = Path(sys.argv[1]), sys.argv[2]
 """
 
-WRITE_ONE = "sqlite.SqliteStore(path, 10.0).transact({}, {name: 1})"
-REMOVE_ONE = "sqlite.SqliteStore(path, 10.0).transact({}, {name: None})"
-
-INCREMENT = """
-store = sqlite.SqliteStore(path, 10.0)
-done = 0
-while done < 100:
-    counter = store.read(("counter",))["counter"]
-    done += isinstance(store.transact({"counter": counter.revision}, {"counter": counter.value + 1}), Committed)
-"""
 
 WRITE_FOR_EVER = """
 store = sqlite.SqliteStore(path, 10.0)
@@ -88,12 +76,6 @@ while status:
     print(status)
 """
 
-INTERRUPT_PARENT = """
-while True:
-    time.sleep(0.001)
-    os.kill(int(name), signal.SIGUSR1)
-"""
-
 STOP_INSIDE = """
 def stop(statement):
     if statement.startswith("COMMIT"):
@@ -102,18 +84,6 @@ on_statement(stop)
 store = sqlite.SqliteStore(path, 10.0)
 store.transact({}, {"stopped": 1})
 """
-
-
-@pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("store") / "template"
-    SqliteStore.create(path)
-    return path
-
-
-@pytest.fixture
-def path(template: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copy(template, tmp_path / "store"))
 
 
 @pytest.fixture
@@ -147,45 +117,6 @@ def output_of(child: subprocess.Popen[bytes]) -> bytes:
     child.stdout.close()
     child.wait()
     return output
-
-
-def test_changed_sees_other_processes_and_ignores_other_prefixes(path: Path, store: Store) -> None:
-    committed(store.transact({}, {"mine/a": 1, "other/a": 1}))
-    assert not store.changed(1, ("mine/",))
-    with spawned(WRITE_ONE, path, "other/b") as [child]:
-        assert child.wait() == 0
-    assert not store.changed(1, ("mine/",))
-    assert store.changed(1, ("other/",))
-    with spawned(REMOVE_ONE, path, "mine/a") as [child]:
-        assert child.wait() == 0
-    assert store.changed(1, ("none", "mine/"))
-    assert store.changed(1, ("mine/",))
-    assert not store.changed(3, ("",))
-    assert not store.changed(1, ())
-
-
-def test_no_update_is_lost_between_processes(path: Path, store: Store) -> None:
-    committed(store.transact({}, {"counter": 0}))
-    with spawned(INCREMENT, path, *"abcd") as children:
-        assert [child.wait() for child in children] == [0] * 4
-    assert read(store, "counter")["counter"] == Document(400, 401)
-
-
-def test_threads_share_a_store(store: Store) -> None:
-    committed(store.transact({}, {"counter": 0}))
-
-    def increment() -> None:
-        done = 0
-        while done < 50:
-            counter = read(store, "counter")["counter"]
-            done += isinstance(store.transact({"counter": counter.revision}, {"counter": counter.value + 1}), Committed)
-
-    threads = [threading.Thread(target=increment) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert read(store, "counter")["counter"] == Document(200, 201)
 
 
 def wait_for_progress(store: Store, *names: str) -> None:
@@ -271,37 +202,6 @@ def test_a_store_that_is_busy_at_the_start_is_a_good_store(path: Path) -> None:
     with closing(store):
         committed(store.transact({}, {"a": 1}))
         assert store.changed(0, ("",))
-
-
-class InterruptionError(Exception):
-    pass
-
-
-def test_an_interrupted_transaction_is_whole_and_the_next_one_works(path: Path, store: Store) -> None:
-    armed, interrupted, number = False, 0, 0
-
-    def interrupt(*_: object) -> None:
-        nonlocal armed, interrupted
-        if armed:
-            armed = False
-            interrupted += 1
-            raise InterruptionError
-
-    before = signal.signal(signal.SIGUSR1, interrupt)
-    try:
-        with closing(SqliteStore(path, PATIENT_S)) as another, spawned(INTERRUPT_PARENT, path, str(os.getpid())):
-            while interrupted < 30:
-                number += 1
-                with suppress(InterruptionError):
-                    armed = True
-                    committed(store.transact({}, {"left": number, "right": number}))
-                    armed = False
-                revision = committed(another.transact({}, {"another": number}))
-                assert store.transact({}, {}) == Committed(revision)
-    finally:
-        signal.signal(signal.SIGUSR1, before)
-    found = read(store, "")
-    assert found["left"] == found["right"]
 
 
 # ------------------------------------------------------------------------------------------------------ checkpoints

@@ -21,9 +21,9 @@ class StoreError(Exception):
 class Store(Protocol):
     """Documents by key. A key is a non-empty string; a value is what ``json`` reads back unchanged, and never None.
 
-    Revisions: the store counts its writing transactions, one by one or in larger steps, never downwards and never
-    twice the same. A document's revision is the number of the transaction that wrote it last, so a key that was
-    removed and written again never has an old revision, and an equal revision means an untouched document.
+    Revisions: the store counts the transactions that change something, one by one or in larger steps, never downwards
+    and never twice the same. A document's revision is the number of the transaction that wrote it last, so a key that
+    was removed and written again never has an old revision, and an equal revision means an untouched document.
 
     Every method may be called from any thread, and from many processes on stores of the same name. No method waits
     longer for its answer than the time-out that the store was opened with.
@@ -61,7 +61,7 @@ class Store(Protocol):
 
         Consistency: none needed. It is a hint that a read may be worth while, it is cheap enough to be asked every
         50 ms, and no decision rests on it. It is False when the store cannot tell. It may be True without need when
-        ``since`` is very old. It misses no change for good: asked again, it sees the change sooner or later.
+        ``since`` is old. It misses no change for good: asked again, it sees the change sooner or later.
         """
         ...
 

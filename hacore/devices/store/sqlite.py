@@ -33,6 +33,7 @@ from pathlib import Path
 from typing import TypeAlias, TypeVar
 
 from hacore.devices.store import StoreError
+from hacore.devices.store.coding import bounds, key_bytes, value_text
 from hacore.protocol.requests import JSON, Committed, Conflict, Document, Snapshot, Unavailable
 
 APPLICATION_ID = 0x68616372
@@ -47,7 +48,7 @@ HOUSEKEEPING_EVERY = 256
 REMOVALS_KEPT = 10_000
 """For how many revisions a removal is remembered. ``changed`` since an older revision says True, to be safe."""
 
-# Keys are UTF-8 in a BLOB: compared byte by byte, and any prefix has a plain upper bound (see _bounds). A document
+# Keys are UTF-8 in a BLOB: compared byte by byte, and any prefix has a plain upper bound (see coding.py). A document
 # whose value is NULL was removed. ``forgotten`` is the newest revision of the removals that are no longer kept.
 SCHEMA = f"""
 BEGIN;
@@ -60,8 +61,6 @@ PRAGMA application_id = {APPLICATION_ID};
 PRAGMA user_version = {SCHEMA_VERSION};
 COMMIT;
 """
-
-_encode = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False).encode
 
 _BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL}
 """Another process has the lock. SQLITE_PROTOCOL is how SQLite ends the 10 s of rule 4."""
@@ -132,14 +131,14 @@ class SqliteStore:
 
     def read(self, prefixes: tuple[str, ...]) -> Snapshot | Unavailable:
         """See :meth:`hacore.devices.store.Store.read`."""
-        bounds = [_bounds(prefix) for prefix in prefixes]
-        return self._answer(lambda session: session.read(bounds))
+        ranges = [bounds(prefix.encode()) for prefix in prefixes]
+        return self._answer(lambda session: session.read(ranges))
 
     def transact(self, checks: Mapping[str, int], writes: Mapping[str, JSON]) -> Committed | Conflict | Unavailable:
         """See :meth:`hacore.devices.store.Store.transact`."""
-        expected = [(_key(key), revision) for key, revision in checks.items()]
-        values = [(_key(key), _value(key, value)) for key, value in writes.items() if value is not None]
-        removed = [_key(key) for key, value in writes.items() if value is None]
+        expected = [(key_bytes(key), revision) for key, revision in checks.items()]
+        values = [(key_bytes(key), value_text(key, value)) for key, value in writes.items() if value is not None]
+        removed = [key_bytes(key) for key, value in writes.items() if value is None]
         if not writes:
             return self._answer(lambda session: session.verify(expected))
         return self._answer(lambda session: session.write(expected, values, removed))
@@ -220,11 +219,11 @@ class _Session:
             raise _damaged(self.path, verdict)
         self._newest()
 
-    def read(self, bounds: list[tuple[bytes, bytes]]) -> Snapshot:
+    def read(self, ranges: list[tuple[bytes, bytes]]) -> Snapshot:
         documents: dict[str, Document] = {}
         with self._transaction("BEGIN"):
             number = self._newest()
-            rows = [row for bound in bounds for row in self.db.execute(_READ, bound)]
+            rows = [row for each in ranges for row in self.db.execute(_READ, each)]
         for key, value, revision in rows:
             documents[key.decode()] = Document(json.loads(value), revision)
         return Snapshot(documents, number)
@@ -261,7 +260,7 @@ class _Session:
         if version == self._data_version and self._number <= since:
             return False
         ranges = " OR ".join(["key >= ? AND key < ?"] * len(prefixes)) or "FALSE"
-        parameters = [since, since, *(bound for prefix in prefixes for bound in _bounds(prefix))]
+        parameters = [since, since, *(bound for prefix in prefixes for bound in bounds(prefix.encode()))]
         number, found = self.db.execute(_CHANGED.format(ranges=ranges), parameters).fetchone()
         self._number, self._data_version = number, version
         if not found:
@@ -377,22 +376,3 @@ def _code(error: sqlite3.DatabaseError) -> int:
     """The primary result code; -1 if the error is not SQLite's."""
     code: int = getattr(error, "sqlite_errorcode", -1)
     return code & 0xFF if code >= 0 else -1
-
-
-def _key(key: str) -> bytes:
-    if not key:
-        raise ValueError("a document's key must not be empty")
-    return key.encode()
-
-
-def _value(key: str, value: JSON) -> str:
-    text = _encode(value)
-    if json.loads(text) != value:
-        raise ValueError(f"the value of {key!r} would not be read back unchanged: use lists, and strings as keys")
-    return text
-
-
-def _bounds(prefix: str) -> tuple[bytes, bytes]:
-    """The keys that begin with ``prefix`` are those from the first to before the second. UTF-8 never has a byte ff."""
-    low = prefix.encode()
-    return low, (low[:-1] + bytes([low[-1] + 1]) if low else b"\xff")
