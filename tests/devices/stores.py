@@ -14,6 +14,7 @@ from typing import Protocol
 
 from hacore.devices.store import Store
 from hacore.devices.store.etcd import EtcdStore
+from hacore.devices.store.pmxcfs import PmxcfsStore
 from hacore.devices.store.sqlite import SqliteStore
 from hacore.protocol.requests import Committed, Conflict, Snapshot, Unavailable
 
@@ -72,6 +73,23 @@ class EtcdPlace:
 
     def expression(self) -> str:
         return f"etcd.EtcdStore(({self.url!r},), {PATIENT_S}, prefix={self.prefix!r})"
+
+
+@dataclass
+class PmxcfsPlace:
+    path: Path
+    prompt = False
+
+    def open(self) -> Store:
+        return PmxcfsStore(self.path, PATIENT_S)
+
+    def another(self) -> Place:
+        path = self.path.with_name(f"test-{next(_numbers)}")
+        PmxcfsStore.create(path)
+        return PmxcfsPlace(path)
+
+    def expression(self) -> str:
+        return f"pmxcfs.PmxcfsStore(Path({str(self.path)!r}), {PATIENT_S})"
 
 
 def committed(answer: Committed | Conflict | Unavailable) -> int:
