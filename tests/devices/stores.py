@@ -28,6 +28,9 @@ class Place(Protocol):
     prompt: bool
     """Whether ``changed`` knows at once; else it is told in the background, and may say yes of what is old."""
 
+    examples: int
+    """How many random stories are told of it: some engines are slow."""
+
     def open(self) -> Store: ...
 
     def another(self) -> Place:
@@ -47,6 +50,7 @@ class SqlitePlace:
     path: Path
     template: Path
     prompt = True
+    examples = 40
 
     def open(self) -> Store:
         return SqliteStore(self.path, PATIENT_S)
@@ -64,6 +68,7 @@ class EtcdPlace:
     url: str
     prefix: str
     prompt = False
+    examples = 40
 
     def open(self) -> Store:
         return EtcdStore((self.url,), PATIENT_S, prefix=self.prefix)
@@ -79,13 +84,14 @@ class EtcdPlace:
 class PmxcfsPlace:
     path: Path
     prompt = False
+    examples = 6
 
     def open(self) -> Store:
         return PmxcfsStore(self.path, PATIENT_S)
 
     def another(self) -> Place:
         path = self.path.with_name(f"test-{next(_numbers)}")
-        PmxcfsStore.create(path)
+        PmxcfsStore.create(path, PATIENT_S)
         return PmxcfsPlace(path)
 
     def expression(self) -> str:

@@ -163,7 +163,9 @@ class AgainstADict(RuleBasedStateMachine):
 
 def test_it_does_what_a_dict_does(place: Place) -> None:
     machine = type("Machine", (AgainstADict,), {"place": place})
-    run_state_machine_as_test(machine, settings=settings(max_examples=40, stateful_step_count=25, deadline=None))
+    run_state_machine_as_test(
+        machine, settings=settings(max_examples=place.examples, stateful_step_count=25, deadline=None)
+    )
 
 
 # --------------------------------------------------------------------------------------------------------- changed

@@ -57,14 +57,15 @@ class PmxcfsStore:
         self._head = self._text = ""
 
     @staticmethod
-    def create(path: Path) -> None:
-        """Make a new, empty store. Raises StoreError if there is something at ``path``, or it cannot be made."""
+    def create(path: Path, timeout_s: float) -> None:
+        """Make a new, empty store, if there is nothing at ``path``. Raises StoreError if that cannot be done."""
+        calls = Calls(path)
         try:
-            path.mkdir()
-            (path / f"documents.{FIRST}").write_text(_Content().text())
-            (path / f"head.{FIRST}").touch()
-        except OSError as error:
-            raise StoreError(f"cannot create the store {path}: {error.strerror}; see to {path.parent}") from error
+            calls.ask({"do": "create", "head": FIRST, "content": _Content().text()}, now_s() + timeout_s)
+        except NoAnswerError as problem:
+            raise StoreError(f"cannot create the store {path}: {problem}; see to it, and try again") from None
+        finally:
+            calls.close()
 
     def read(self, prefixes: tuple[str, ...]) -> Snapshot | Unavailable:
         """See :meth:`hacore.devices.store.Store.read`."""

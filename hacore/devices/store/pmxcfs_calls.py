@@ -16,8 +16,8 @@ from typing import Any
 from hacore.devices.clock import now_s
 from hacore.devices.store import StoreError, pmxcfs_files
 
-REAP_S = 1.0
-"""How long a killed process may take to be gone; if it takes longer, it is left to the system."""
+_ending: list[subprocess.Popen[bytes]] = []
+"""Killed processes: one that waits for pmxcfs ends when that answers, and is not waited for."""
 
 
 class NoAnswerError(Exception):
@@ -25,14 +25,14 @@ class NoAnswerError(Exception):
 
 
 def _spawn(what: str, path: Path, stdin: int, stdout: int) -> subprocess.Popen[bytes]:
+    _ending[:] = [process for process in _ending if process.poll() is None]
     words = [sys.executable, "-I", "-S", pmxcfs_files.__file__, what, str(path)]
     return subprocess.Popen(words, stdin=stdin, stdout=stdout)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
     process.kill()
-    with suppress(subprocess.TimeoutExpired):
-        process.wait(REAP_S)
+    _ending.append(process)
 
 
 class Calls:

@@ -9,6 +9,8 @@ Run as a plain file by :mod:`hacore.devices.store.pmxcfs`, so it imports the sta
     {"do": "look", "known": HEAD}       -> {"head": HEAD, "content": TEXT, or null if that head is known}
     {"do": "commit", "head": HEAD, "next": HEAD, "content": TEXT}   -> {"done": whether the head was still that}
 
+    {"do": "create", "head": HEAD, "content": TEXT}                 -> {"done": whether there was none}
+
 Instead of any answer there may be {"trouble": REASON}, or {"mend": REASON} if an operator must mend something.
 ``watch`` writes {"revisions": {KEY: REVISION, ...}, "forgotten": REVISION} whenever there is a new head; removed keys
 are among them, but for those removed up to the revision that is forgotten.
@@ -47,7 +49,9 @@ class Directory:
         try:
             self.fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
         except (FileNotFoundError, NotADirectoryError):
-            raise MendError(f"no store at {path}: is pmxcfs running? Then make the store with hacore create") from None
+            raise MendError(
+                f"there is no {path}: is pmxcfs running (pve-cluster.service)? Then use hacore create"
+            ) from None
         self._insist_on_fuse()
 
     def _insist_on_fuse(self) -> None:
@@ -109,7 +113,7 @@ class Directory:
 
     def commit(self, head: str, following: str, content: str) -> dict[str, Any]:
         """Make ``following`` the head, if ``head`` still is."""
-        self._write(f"documents.{following}", content)
+        self.write(f"documents.{following}", content)
         try:
             os.rename(f"head.{head}", f"head.{following}", src_dir_fd=self.fd, dst_dir_fd=self.fd)
             done = True
@@ -131,7 +135,7 @@ class Directory:
         with open(os.open(name, os.O_RDONLY, dir_fd=self.fd), encoding="ascii") as file:
             return file.read()
 
-    def _write(self, name: str, content: str) -> None:
+    def write(self, name: str, content: str) -> None:
         with open(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600, dir_fd=self.fd), "wb") as file:
             file.write(content.encode("ascii"))
 
@@ -141,12 +145,28 @@ def revision(head: str) -> int:
     return int(head.partition(".")[0])
 
 
+def create(path: str, head: str, content: str) -> bool:
+    """Make a store whose first head and content are these; False if there is something already."""
+    above, name = os.path.split(path)
+    try:
+        os.mkdir(name, 0o700, dir_fd=Directory(above).fd)
+    except FileExistsError:
+        return False
+    made = Directory(path)
+    made.write(f"documents.{head}", content)
+    made.write(f"head.{head}", "")
+    return True
+
+
 def answer(path: str) -> None:
     """Answer until standard input ends. The directory is opened, and judged, for the first request."""
     directory: Directory | None = None
     for line in sys.stdin:
         request = json.loads(line)
         try:
+            if request["do"] == "create":
+                say({"done": create(path, request["head"], request["content"])})
+                continue
             if directory is None:
                 directory = Directory(path)
                 directory.insist_on_us_alone()
