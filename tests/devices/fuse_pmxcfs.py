@@ -12,7 +12,7 @@ same files. A write is done for all at once, in one order; and:
 - A node whose pmxcfs is stopped answers nothing.
 
 One JSON object a write, the file ``control`` at the top is told to make that so: {"cut": NODE, "wait_s": 8},
-{"heal": NODE}, {"stop": NODE}, {"go_on": NODE}, {"later_s": 121}, {"delay": NODE, "rename_s": 3}.
+{"heal": NODE}, {"stop": NODE}, {"go_on": NODE}, {"later_s": 121}, {"hold": NODE}, {"let_go": NODE}.
 
     python -m tests.devices.fuse_pmxcfs MOUNTPOINT NODE...
 """
@@ -22,6 +22,7 @@ from __future__ import annotations
 import copy
 import errno
 import json
+import os
 import stat
 import sys
 import threading
@@ -59,8 +60,8 @@ class Node:
     """It has refused a write for want of quorum, and said so by EPERM."""
     waits_until_s: float = 0.0
     stopped: bool = False
-    rename_s: float = 0.0
-    """Between a rename's request and its message to the others."""
+    holds: bool = False
+    """Messages to rename are on their way, and do not arrive."""
 
 
 @dataclass
@@ -167,6 +168,11 @@ class Pmxcfs(mfusepy.Operations):  # type: ignore[misc]
             self.make(path, b"")
         return 0
 
+    def open(self, path: str, flags: int) -> int:
+        if flags & os.O_TRUNC:
+            self.truncate(path, 0)
+        return 0
+
     def read(self, path: str, size: int, offset: int, fh: int) -> bytes:
         with self.order:
             node, _, rest = self.at(path)
@@ -201,10 +207,7 @@ class Pmxcfs(mfusepy.Operations):  # type: ignore[misc]
     def rename(self, old: str, new: str) -> None:
         with self.order:
             name, source = self.writing(old)
-            while (rename_s := self.nodes[name].rename_s) > 0:
-                self.nodes[name].rename_s = 0
-                self.order.wait(rename_s)
-                self.writing(old)
+            self.order.wait_for(lambda: not self.nodes[name].holds)
             _, target = self.writing(new)
             if source.startswith(LOCKS):
                 refuse(errno.EACCES)
@@ -223,8 +226,8 @@ class Pmxcfs(mfusepy.Operations):  # type: ignore[misc]
         stop: str = "",
         go_on: str = "",
         later_s: float = 0.0,
-        delay: str = "",
-        rename_s: float = 0.0,
+        hold: str = "",
+        let_go: str = "",
     ) -> None:
         if cut:
             self.nodes[cut].files, self.nodes[cut].quorate = copy.deepcopy(self.files), False
@@ -235,8 +238,8 @@ class Pmxcfs(mfusepy.Operations):  # type: ignore[misc]
                 node.waits_until_s = time.monotonic() + wait_s
         if stop or go_on:
             self.nodes[stop or go_on].stopped = bool(stop)
-        if delay:
-            self.nodes[delay].rename_s = rename_s
+        if hold or let_go:
+            self.nodes[hold or let_go].holds = bool(hold)
         self.later_s += later_s
         self.order.notify_all()
 

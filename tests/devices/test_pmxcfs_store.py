@@ -8,12 +8,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
+from functools import partial
 from itertools import count
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
-from hacore.devices.store import StoreError, pmxcfs_files
+from hacore.devices.store import StoreError, pmxcfs_calls, pmxcfs_files
 from hacore.devices.store.pmxcfs import REMOVALS_KEPT, PmxcfsStore
 from hacore.protocol.requests import Committed, Conflict, Document, Snapshot, Unavailable
 from tests.devices.pmxcfs_cluster import PmxcfsCluster, needs_fuse, pmxcfs_cluster
@@ -66,6 +68,16 @@ def opened(cluster: PmxcfsCluster, name: str) -> Iterator[Opener]:
         yield open_on
 
 
+A = TypeVar("A")
+
+
+def answered(ask: Callable[[], A | Unavailable]) -> A:
+    """The first answer that is one: where it may take a second, a very busy machine may need more than one try."""
+    while isinstance(answer := ask(), Unavailable):  # the test's timeout is the bound
+        time.sleep(0.1)
+    return answer
+
+
 def unavailable(answer: object) -> str:
     assert isinstance(answer, Unavailable), answer
     return answer.reason
@@ -78,20 +90,22 @@ def test_what_comes_too_late_changes_nothing(cluster: PmxcfsCluster, opened: Ope
     """A transaction is on its way when its deadline passes, another node commits, and then it arrives."""
     slow, other = opened("pve1", 1.0), opened("pve2")
     first = committed(other.transact({}, {"a": 1}))
-    assert read(slow, "a")["a"] == Document(1, first)
-    cluster.tell(delay="pve1", rename_s=2.0)
+    assert answered(lambda: slow.read(("a",)))["a"] == Document(1, first)
+    cluster.tell(hold="pve1")
     assert "no answer from pmxcfs" in unavailable(slow.transact({"a": first}, {"a": "slow"}))
     assert other.transact({"a": first}, {"a": "other"}) == Committed(first + 1)
-    time.sleep(2.0)
+    cluster.tell(let_go="pve1")
+    time.sleep(0.5)
     assert read(other, "") == Snapshot({"a": Document("other", first + 1)}, first + 1)
-    assert slow.transact({"a": first}, {"a": "slow"}) == Conflict("a")
+    assert answered(lambda: slow.transact({"a": first}, {"a": "slow"})) == Conflict("a")
 
 
 def test_what_comes_late_but_first_is_whole(cluster: PmxcfsCluster, opened: Opener) -> None:
     slow, other = opened("pve1", 1.0), opened("pve2")
-    assert slow.read(("",)) == Snapshot({}, 0)
-    cluster.tell(delay="pve1", rename_s=1.5)
+    assert answered(lambda: slow.read(("",))) == Snapshot({}, 0)
+    cluster.tell(hold="pve1")
     unavailable(slow.transact({}, {"a": 1, "b": 2}))
+    cluster.tell(let_go="pve1")
     assert soon(lambda: read(other, "").revision == 1)
     assert read(other, "") == Snapshot({"a": Document(1, 1), "b": Document(2, 1)}, 1)
 
@@ -102,10 +116,11 @@ def test_a_lock_and_a_look_would_not_do(cluster: PmxcfsCluster) -> None:
     replace = (
         f"import os; open({str(file) + '.new'!r}, 'w').write('slow'); os.rename({str(file) + '.new'!r}, {str(file)!r})"
     )
-    cluster.tell(delay="pve1", rename_s=1.0)
+    cluster.tell(hold="pve1")
     slow = subprocess.Popen([sys.executable, "-c", replace])
     assert soon(file.with_name("file.new").exists)
     cluster.path("pve2", "file").write_text("other")
+    cluster.tell(let_go="pve1")
     assert slow.wait() == 0
     assert cluster.path("pve2", "file").read_text() == "slow"
 
@@ -129,7 +144,9 @@ def test_what_is_left_over_is_removed_unless_somebody_is_about_to_use_it(
 
 def test_without_quorum_nobody_answers_from_memory(cluster: PmxcfsCluster, opened: Opener, name: str) -> None:
     store, rest = opened("pve1", 1.0), opened("pve2", 1.0)
-    first = committed(store.transact({}, {"a": 1}))
+    first = committed(opened("pve3").transact({}, {"a": 1}))
+    for each in (store, rest):
+        assert answered(partial(each.read, ("",))).revision == first
     cluster.tell(cut="pve1", wait_s=2.5)
     began_s = time.monotonic()
     for each in (store, rest):
@@ -143,7 +160,7 @@ def test_without_quorum_nobody_answers_from_memory(cluster: PmxcfsCluster, opene
         unavailable(store.transact({}, {}))
     cluster.tell(heal="pve1", wait_s=0.5)
     assert soon(lambda: not isinstance(store.read(()), Unavailable))
-    assert read(store, "")["a"] == Document(2, first + 1)
+    assert answered(lambda: store.read(("",)))["a"] == Document(2, first + 1)
 
 
 # ----------------------------------------------------------------------------------------------- it hangs
@@ -151,7 +168,7 @@ def test_without_quorum_nobody_answers_from_memory(cluster: PmxcfsCluster, opene
 
 def test_a_stopped_pmxcfs_is_unavailable_in_time(cluster: PmxcfsCluster, opened: Opener) -> None:
     store = opened("pve1", 1.0)
-    committed(store.transact({}, {"a": 1}))
+    committed(opened("pve2").transact({}, {"a": 1}))
     assert soon(lambda: store.changed(0, ("",)))
     cluster.tell(stop="pve1")
     for call in (lambda: store.read(("",)), lambda: store.transact({}, {"a": 2}), lambda: store.transact({}, {})):
@@ -179,7 +196,6 @@ def test_a_stopped_pmxcfs_does_not_keep_a_store_from_closing(cluster: PmxcfsClus
 
 def test_threads_wait_for_each_other_no_longer_than_they_may(cluster: PmxcfsCluster, opened: Opener) -> None:
     store = opened("pve1", 1.0)
-    read(store, "")
     cluster.tell(stop="pve1")
     took_s: list[float] = []
 
@@ -202,7 +218,7 @@ def test_threads_wait_for_each_other_no_longer_than_they_may(cluster: PmxcfsClus
 
 def mend(store: PmxcfsStore) -> str:
     with pytest.raises(StoreError) as told:
-        store.read(("",))
+        answered(lambda: store.read(("",)))
     with pytest.raises(StoreError):
         store.transact({}, {"a": 1})
     assert not store.changed(0, ("",))
@@ -258,6 +274,8 @@ def test_what_is_too_large_is_refused(opened: Opener) -> None:
         (lambda it: (it / "head.7.other").touch(), "has 2 heads"),
         (lambda it: (it / "head.0.new").unlink(), "has 0 heads"),
         (lambda it: (it / "documents.0.new").unlink(), "has lost documents.0.new"),
+        (lambda it: (it / "documents.0.new").write_text("{"), "the documents of 0.new in /"),
+        (lambda it: (it / "documents.0.new").write_text("[]"), "the documents of 0.new in /"),
     ],
 )
 def test_a_damaged_store_is_refused(
@@ -294,6 +312,19 @@ def test_a_removal_is_forgotten_in_time_and_then_changed_says_yes(opened: Opener
     assert soon(lambda: store.changed(2, ("passing/",)))
     assert not store.changed(2, ("kept",))
     assert store.changed(1, ("kept",)), "who knows"
+
+
+def test_a_watching_process_that_ends_is_replaced(opened: Opener, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pmxcfs_calls, "AGAIN_S", 0.1)
+    store = opened("pve1")
+    committed(store.transact({}, {"a": 1}))
+    assert soon(lambda: store.changed(0, ("a",)))
+    process = store._watch._process
+    assert process
+    process.kill()
+    process.wait()
+    committed(store.transact({}, {"b": 1}))
+    assert soon(lambda: store.changed(1, ("b",)))
 
 
 # ------------------------------------------------------------------------------------- the file system of these tests

@@ -49,7 +49,7 @@ class PmxcfsStore:
 
     def __init__(self, path: Path, timeout_s: float) -> None:
         """``timeout_s`` bounds each call, in seconds. Whether there is a store, the first call says."""
-        self._timeout_s = timeout_s
+        self._path, self._timeout_s = path, timeout_s
         self._pid = os.getpid()
         self._lock = threading.Lock()
         self._closed = False
@@ -126,7 +126,10 @@ class PmxcfsStore:
         seen = self._calls.ask({"do": "look", "known": self._head}, until_s)
         if seen["content"] is not None:
             self._head, self._text = seen["head"], seen["content"]
-        return _Content.of(self._text)
+        try:
+            return _Content.of(self._text)
+        except (ValueError, KeyError, TypeError) as problem:
+            raise StoreError(f"the documents of {self._head} in {self._path} are damaged: restore a copy") from problem
 
     def _commit(self, content: _Content, until_s: float) -> bool:
         """Make this the content of the store, unless anything was committed since the last look."""

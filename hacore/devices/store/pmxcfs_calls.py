@@ -16,6 +16,9 @@ from typing import Any
 from hacore.devices.clock import now_s
 from hacore.devices.store import StoreError, pmxcfs_files
 
+AGAIN_S = 5.0
+"""A watching process that has ended is replaced no sooner than this after its start."""
+
 _ending: list[subprocess.Popen[bytes]] = []
 """Killed processes: one that waits for pmxcfs ends when that answers, and is not waited for."""
 
@@ -27,7 +30,7 @@ class NoAnswerError(Exception):
 def _spawn(what: str, path: Path, stdin: int, stdout: int) -> subprocess.Popen[bytes]:
     _ending[:] = [process for process in _ending if process.poll() is None]
     words = [sys.executable, "-I", "-S", pmxcfs_files.__file__, what, str(path)]
-    return subprocess.Popen(words, stdin=stdin, stdout=stdout)
+    return subprocess.Popen(words, stdin=stdin, stdout=stdout, start_new_session=True)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
@@ -99,7 +102,7 @@ class Watch:
         self._path = path
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
-        self._told = -1
+        self._told, self._begun_s = -1, 0.0
         self._rest = b""
         self._revisions: dict[str, int] = {}
         self._forgotten = 0
@@ -112,10 +115,11 @@ class Watch:
             return found or since < self._forgotten
 
     def _hear(self) -> None:
-        if self._process is None:
+        if self._process is None or (self._process.poll() is not None and now_s() > self._begun_s + AGAIN_S):
+            self._end()
             self._told, tell = os.pipe2(os.O_CLOEXEC)
             os.set_blocking(self._told, False)
-            self._process = _spawn("watch", self._path, subprocess.PIPE, tell)
+            self._process, self._begun_s, self._rest = _spawn("watch", self._path, subprocess.PIPE, tell), now_s(), b""
             os.close(tell)
         with suppress(BlockingIOError):
             while more := os.read(self._told, 1 << 20):
@@ -128,9 +132,12 @@ class Watch:
     def close(self) -> None:
         """See no more."""
         with self._lock:
-            if self._process:
-                assert self._process.stdin
-                self._process.stdin.close()
-                _end(self._process)
-                os.close(self._told)
-                self._process = None
+            self._end()
+
+    def _end(self) -> None:
+        if self._process:
+            assert self._process.stdin
+            self._process.stdin.close()
+            _end(self._process)
+            os.close(self._told)
+            self._process = None

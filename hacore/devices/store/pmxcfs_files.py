@@ -6,10 +6,9 @@ Run as a plain file by :mod:`hacore.devices.store.pmxcfs`, so it imports the sta
 
 ``answer`` answers requests, one JSON line each, until standard input ends:
 
+    {"do": "create", "head": HEAD, "content": TEXT}                 -> {"done": whether there was none}
     {"do": "look", "known": HEAD}       -> {"head": HEAD, "content": TEXT, or null if that head is known}
     {"do": "commit", "head": HEAD, "next": HEAD, "content": TEXT}   -> {"done": whether the head was still that}
-
-    {"do": "create", "head": HEAD, "content": TEXT}                 -> {"done": whether there was none}
 
 Instead of any answer there may be {"trouble": REASON}, or {"mend": REASON} if an operator must mend something.
 ``watch`` writes {"revisions": {KEY: REVISION, ...}, "forgotten": REVISION} whenever there is a new head; removed keys
@@ -124,7 +123,7 @@ class Directory:
 
     def _tidy(self) -> None:
         """Remove what can be the content of no head any more; what is left is removed the next time."""
-        with suppress(OSError, MendError):
+        with suppress(OSError, MendError, ValueError):
             now = self.head()
             for name in os.listdir(self.fd):
                 kind, _, of = name.partition(".")
@@ -178,10 +177,8 @@ def answer(path: str) -> None:
             say({"mend": str(problem)})
             return
         except OSError as problem:
-            too_large = {
-                "mend": f"the documents of {path} are more than pmxcfs holds in a file: remove services or rules"
-            }
-            say(too_large if problem.errno == errno.EFBIG else {"trouble": f"{path}: {problem.strerror or problem}"})
+            too_large = {"mend": f"the documents of {path} are more than pmxcfs holds in a file: remove services"}
+            say(too_large if problem.errno == errno.EFBIG else {"trouble": f"{path}: {problem.strerror}"})
             return  # whoever asks again asks a new process, which judges anew
         except subprocess.SubprocessError as problem:
             say({"trouble": str(problem)})
