@@ -8,7 +8,8 @@ from typing import IO, Any
 
 import click
 
-from hacore.cli.services import insist_on_member, text_option
+from hacore.cli.service_options import text_option
+from hacore.cli.services import insist_on_member
 from hacore.cli.store import opened, read, update
 from hacore.cli.text import aligned, say_json
 from hacore.manager.documents import MEMBERS, RULES, DocumentError, dump, members_of

@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 import msgspec
 
 from hacore.cli import waiting
+from hacore.cli.service_options import service_options, with_given
 from hacore.cli.store import opened, read, update
 from hacore.cli.text import aligned, say_json, word
 from hacore.devices.store import Store
@@ -18,7 +19,6 @@ from hacore.manager import commands
 from hacore.manager.documents import (
     COMMANDS,
     MEMBERS,
-    REQUESTED_STATES,
     RESOURCES,
     STATUS,
     Commands,
@@ -32,8 +32,6 @@ from hacore.manager.documents import (
 from hacore.protocol.names import check_node, check_sid
 from hacore.protocol.requests import Snapshot
 
-F = TypeVar("F", bound=Callable[..., Any])
-
 STATES = """
 \b
   started    it runs; if its node dies, it is started on another
@@ -42,10 +40,24 @@ STATES = """
   ignored    not managed: nobody looks at it
 """
 
+TYPES = """
+\b
+  proc:NAME   a command, run by /bin/sh in /, which stays in the foreground; write `exec` before
+              it where you can, so that it gets the signal to stop (SIGTERM) itself
+                --command TEXT; directory, environment.NAME
+  unit:NAME   systemd's NAME.service, which nothing but hacore may start: not enabled
+                unit
+  ocf:NAME    what a resource agent looks after (Debian: resource-agents)
+                agent=PROVIDER:AGENT, parameters.NAME; start_timeout_s, monitor_timeout_s
+  vm:NUMBER   a virtual machine of Proxmox VE    start_timeout_s, migrate_timeout_s
+  ct:NUMBER   a container of Proxmox VE          start_timeout_s, migrate_timeout_s
+"""
+
 ADD = f"""Put the service SID under management.
 
-SID is TYPE:NAME. The type proc is a command that is run by /bin/sh in the directory /; write it so that it stays in
-the foreground, and with `exec` where it can be, so that it gets the signal to stop (SIGTERM) itself.
+SID is TYPE:NAME. The types, and their settings (--set KEY=VALUE), of which only --command and agent are a must:
+{TYPES}
+A VALUE that can be read as JSON is taken as such; quote it twice where a number is meant to be text.
 
 The requested states:
 {STATES}
@@ -54,6 +66,9 @@ Examples:
   hacore add proc:web --node node1 --command "exec python3 -m http.server 8000"
   hacore add proc:db --node node2 --command "cd /srv/db && exec ./db" --stop-timeout 60 --max-relocate 3
   hacore add proc:old --node node1 --command "exec ./old" --state stopped --comment "see ticket 17"
+  hacore add unit:nginx --node node1
+  hacore add ocf:ip --node node1 --set agent=heartbeat:IPaddr2 --set parameters.ip=192.0.2.7
+  hacore add vm:100 --node pve1 --stop-timeout 300
 """
 
 SET = f"""Change what is configured of the service SID; what is not given stays as it is.
@@ -68,74 +83,20 @@ Examples:
   hacore set proc:web --state stopped     stop it; it is still recovered to another node
   hacore set proc:web --state disabled    stop it, or bring it out of state error
   hacore set proc:web --state started --max-restart 3
+  hacore set ocf:ip --set parameters.cidr_netmask=24 --set monitor_timeout_s=
 """
-
-
-def text_option(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
-    """What cannot be written as UTF-8 can be neither stored nor shown."""
-    try:
-        (value or "").encode()
-    except UnicodeEncodeError:
-        raise click.BadParameter("this is not UTF-8 text") from None
-    return value
-
-
-def _configured(command: F) -> F:
-    """The options by which a service is configured. What is not given is None."""
-    for option in reversed(
-        (
-            click.option(
-                "--command", metavar="TEXT", callback=text_option, help="The shell command that is the service."
-            ),
-            click.option("--state", type=click.Choice(REQUESTED_STATES), help="The requested state."),
-            click.option(
-                "--max-restart",
-                type=click.IntRange(0),
-                metavar="N",
-                help="How often a failed start is tried again on the same node (default 1).",
-            ),
-            click.option(
-                "--max-relocate",
-                type=click.IntRange(0),
-                metavar="N",
-                help="On how many other nodes it is tried after that (default 1).",
-            ),
-            click.option(
-                "--failback/--no-failback", default=None, help="Move back to a preferred node when there is one again."
-            ),
-            click.option("--comment", metavar="TEXT", callback=text_option, help="A note for people."),
-            click.option(
-                "--stop-timeout",
-                type=click.FloatRange(0),
-                metavar="SECONDS",
-                help="How long it may take to stop, before it is stopped by force.",
-            ),
-        )
-    ):
-        command = option(command)
-    return command
-
-
-def _with(resource: Resource, given: dict[str, Any]) -> Resource:
-    """The resource with the options that were given."""
-    given = {name: value for name, value in given.items() if value is not None}
-    config = dict(resource.config)
-    for option, key in (("command", "command"), ("stop_timeout", "stop_timeout_s")):
-        if option in given:
-            config[key] = given.pop(option)
-    return msgspec.structs.replace(resource, config=config, **given)
 
 
 @click.command("add", help=ADD, short_help="Put a service under management.")
 @click.argument("sid")
 @click.option("--node", required=True, metavar="NODE", help="Where it is now, or shall be started.")
-@_configured
+@service_options
 @click.pass_obj
 def add(directory: Path, /, sid: str, node: str, **given: Any) -> None:
     from hacore.devices.resources import validate
 
     check_sid(sid)
-    resource = _with(Resource(check_node(node)), given)
+    resource = with_given(Resource(check_node(node)), given)
     validate(sid, resource.config)
 
     def change(seen: Snapshot) -> dict[str, Resource]:
@@ -152,7 +113,7 @@ def add(directory: Path, /, sid: str, node: str, **given: Any) -> None:
 
 @click.command("set", help=SET, short_help="Change a service's configuration or requested state.")
 @click.argument("sid")
-@_configured
+@service_options
 @click.pass_obj
 def change(directory: Path, /, sid: str, **given: Any) -> None:
     from hacore.devices.resources import validate
@@ -162,7 +123,7 @@ def change(directory: Path, /, sid: str, **given: Any) -> None:
 
     def with_changes(seen: Snapshot) -> dict[str, Resource]:
         configured = resources_of(seen)
-        resource = _with(_configured_as(configured, sid), given)
+        resource = with_given(_configured_as(configured, sid), given)
         validate(sid, resource.config)
         if resource.state == "ignored":
             _insist_on_rest(seen, sid)
@@ -298,23 +259,17 @@ def stop(directory: Path, sid: str, timeout_s: int | None, wait_s: float | None)
       hacore stop proc:web
       hacore stop proc:web --timeout 120 --wait 130
     """
+    from hacore.devices.resources import stop_timeout_s
 
     def judge(seen: Snapshot) -> str:
         resource = _managed(seen, sid)
         if resource.state != "started":
             raise click.ClickException(f"{sid} is not to be stopped: its requested state is {resource.state} already")
-        return f"stop {sid} {_stop_timeout(resource) if timeout_s is None else timeout_s}"
+        configured_s = stop_timeout_s(sid, resource.config)
+        return f"stop {sid} {math.ceil(configured_s) if timeout_s is None else timeout_s}"
 
     with opened(directory) as store:
         queue(store, judge, waiting.stopped(sid), wait_s)
-
-
-def _stop_timeout(resource: Resource) -> int:
-    """The time-out that is configured, in the whole seconds that a command has."""
-    from hacore.devices.resources.settings import STOP_TIMEOUT_S, duration_s
-
-    configured_s = duration_s(resource.config.get("stop_timeout_s"))
-    return math.ceil(STOP_TIMEOUT_S if configured_s is None else configured_s)
 
 
 def queue(store: Store, judge: Callable[[Snapshot], str], goal: waiting.Goal, wait_s: float | None) -> None:

@@ -18,6 +18,12 @@ A cluster of several machines has its documents in etcd (docs/etcd.md); file nam
     password_file = "password"
     prefix = "/hacore/"         # all keys of this cluster begin with it; "/hacore/" if nothing is said
 
+A cluster of Proxmox hosts may have them in Proxmox's own cluster file system (docs/proxmox.md):
+
+    [store]
+    engine = "pmxcfs"
+    path = "/etc/pve/priv/hacore"   # this, if nothing is said
+
 What all nodes must agree on is no matter of this file: it is in the cluster's documents (``hacore settings``).
 """
 
@@ -30,9 +36,13 @@ from typing import ClassVar, TypeAlias
 import msgspec
 
 from hacore.devices.store import Store, StoreError
+from hacore.devices.store.pmxcfs import PmxcfsStore
 from hacore.devices.store.sqlite import SqliteStore
 
 FILE = "hacore.toml"
+MAKE_TIMEOUT_S = 10.0
+PMXCFS_DEAF_S = 10.6
+"""Seen with three nodes: 8 s from the loss of a node, 2.6 s more from its return."""
 
 
 class ConfigError(ValueError):
@@ -115,6 +125,33 @@ class EtcdEngine(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_fi
         return True
 
 
+class PmxcfsEngine(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="engine", tag="pmxcfs"):
+    """A directory of Proxmox's cluster file system."""
+
+    path: str = "/etc/pve/priv/hacore"
+
+    timing: ClassVar[Mapping[str, float]] = {
+        "round_s": 5.0,
+        "call_timeout_s": 2.0,
+        "hardware_s": 5.0,
+        "offline_s": 20.0,
+    }
+    """When nodes come or go, pmxcfs answers nobody for PMXCFS_DEAF_S. A call is given up long before that, as what it
+    had asked for does no harm when it comes late; but watchdog_s (34, from these) and offline_s must outlast it, or all
+    nodes would be taken for lost at once. Rounds are long because each writes to the disks of all nodes."""
+
+    def make(self, directory: Path) -> None:
+        """Make the store, if there is none. Raises StoreError."""
+        PmxcfsStore.create(Path(self.path), MAKE_TIMEOUT_S)
+
+    def open(self, directory: Path, timeout_s: float) -> Store:
+        return PmxcfsStore(Path(self.path), timeout_s)
+
+    def exists(self, directory: Path) -> bool:
+        """Whether there is a cluster, only pmxcfs can tell."""
+        return True
+
+
 def _content(path: Path) -> str:
     try:
         return path.read_text()
@@ -122,7 +159,7 @@ def _content(path: Path) -> str:
         raise StoreError(f"{path} cannot be read ({problem}): see to it, or name another in {FILE}") from None
 
 
-Engine: TypeAlias = SqliteEngine | EtcdEngine
+Engine: TypeAlias = SqliteEngine | EtcdEngine | PmxcfsEngine
 
 
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

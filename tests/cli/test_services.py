@@ -30,6 +30,23 @@ def test_add_takes_every_option(cluster: Cluster) -> None:
     }
 
 
+def test_settings_are_json_or_text(cluster: Cluster) -> None:
+    words = ("environment.A=text", 'environment.B="1"', "stop_timeout_s=2.5", "directory=/srv/a=b")
+    cluster.ok(*ADD, *(word for each in words for word in ("--set", each)))
+    config = cluster.value(RESOURCES)["proc:new"]["config"]
+    assert config.pop("environment") == {"A": "text", "B": "1"}
+    assert config == {"command": "exec ./new", "stop_timeout_s": 2.5, "directory": "/srv/a=b"}
+    cluster.ok("set", "proc:new", "--set", "environment.A=", "--set", "stop_timeout_s=", "--set", "nothing=")
+    config = cluster.value(RESOURCES)["proc:new"]["config"]
+    assert config == {"command": "exec ./new", "directory": "/srv/a=b", "environment": {"B": "1"}}
+    assert "'directory' is no group" in cluster.not_understood("set", "proc:new", "--set", "directory.x=1")
+
+
+def test_what_is_no_json_number_is_text(cluster: Cluster) -> None:
+    cluster.ok("add", "ocf:x", "--node", "node1", "--set", "agent=no:such", "--set", "parameters.a=1e999")
+    assert cluster.value(RESOURCES)["ocf:x"]["config"] == {"agent": "no:such", "parameters": {"a": "1e999"}}
+
+
 def test_add_keeps_the_others(serving: Cluster) -> None:
     before = serving.value(RESOURCES)
     serving.ok(*ADD)
@@ -48,7 +65,14 @@ def test_add_keeps_the_others(serving: Cluster) -> None:
         (("proc:x", "--node", "node1", "--command", "  "), "'command' is empty"),
         (("proc:x", "--node", "node1", "--command", "x", "--stop-timeout", "inf"), "'stop_timeout_s' must be"),
         (("proc:x", "--node", "node1", "--command", "x", "--stop-timeout", "nan"), "'stop_timeout_s' must be"),
-        (("vm:100", "--node", "node1", "--command", "x"), "unknown type 'vm'"),
+        (("db:1", "--node", "node1", "--command", "x"), "unknown type 'db' (known: ct, ocf, proc, unit, vm)"),
+        (("vm:100", "--node", "node1", "--command", "x"), "unknown key 'command' (known: start_timeout_s"),
+        (("vm:web", "--node", "node1"), "a guest of Proxmox has a number of at least 100, such as vm:100"),
+        (("unit:x", "--node", "node1", "--set", "unti=x"), "unknown key 'unti' (known: unit, stop_timeout_s)"),
+        (("unit:x", "--node", "node1", "--set", "unit=x.socket"), "'unit' must name a service of systemd"),
+        (("ocf:x", "--node", "node1"), "'agent' must be PROVIDER:AGENT, such as heartbeat:IPaddr2"),
+        (("ocf:x", "--node", "node1", "--set", "agent=../x:y"), "'agent' must be PROVIDER:AGENT"),
+        (("ocf:x", "--node", "node1", "--set", "agent=a:b", "--set", "parameters=1"), "'parameters' must map names"),
         *(
             ((sid, "--node", "node1", "--command", "x"), "bad service id")
             for sid in ("web", "proc:", ":web", "proc:a b", "proc:../x", "proc:" + "x" * 64, "", "proc:web\n", "\udcff")
@@ -68,6 +92,10 @@ def test_add_refuses(serving: Cluster, words: tuple[str, ...], because: str) -> 
         ("--max-relocate", "1.5"),
         ("--stop-timeout", "-1"),
         ("--comment", "\udcff"),
+        ("--set", "directory"),
+        ("--set", "=x"),
+        ("--set", "environment.=x"),
+        ("--set", "directory=\udcff"),
         ("--unknown",),
     ],
 )
@@ -173,6 +201,13 @@ def test_stop_takes_the_configured_time(cluster: Cluster, config: dict[str, floa
     cluster.put(RESOURCES, {"proc:a": {"node": "node1", "config": {"command": "x", **config}}})
     cluster.ok("stop", "proc:a")
     assert cluster.queued() == [f"stop proc:a {seconds}"]
+
+
+def test_each_type_has_its_own_time_to_stop(cluster: Cluster) -> None:
+    cluster.put(RESOURCES, {"vm:100": {"node": "node1"}, "unit:a": {"node": "node1"}})
+    cluster.ok("stop", "vm:100")
+    cluster.ok("stop", "unit:a")
+    assert cluster.queued() == ["stop vm:100 180", "stop unit:a 90"]
 
 
 @pytest.mark.parametrize("verb", ["migrate", "relocate"])

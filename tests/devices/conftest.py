@@ -10,7 +10,8 @@ import pytest
 from hacore.devices.store import Store
 from hacore.devices.store.etcd import EtcdStore
 from hacore.devices.store.sqlite import SqliteStore
-from tests.devices.stores import PATIENT_S, EtcdPlace, Place, SqlitePlace
+from tests.devices.pmxcfs_cluster import PmxcfsCluster, needs_fuse, pmxcfs_cluster
+from tests.devices.stores import PATIENT_S, EtcdPlace, Place, PmxcfsPlace, SqlitePlace
 from tests.etcd.member import answering, needs_etcd, one_member
 
 
@@ -35,11 +36,24 @@ def etcd_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield member.url
 
 
-@pytest.fixture(params=["sqlite", pytest.param("etcd", marks=needs_etcd)])
+@pytest.fixture(scope="session")
+def pmxcfs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PmxcfsCluster]:
+    with pmxcfs_cluster(tmp_path_factory.mktemp("pmxcfs")) as cluster:
+        yield cluster
+
+
+ENGINES = ["sqlite", pytest.param("etcd", marks=needs_etcd), pytest.param("pmxcfs", marks=needs_fuse)]
+
+
+@pytest.fixture(params=ENGINES)
 def place(request: pytest.FixtureRequest) -> Place:
     """Where a test of every engine has its documents."""
     if request.param == "sqlite":
         return SqlitePlace(request.getfixturevalue("path"), request.getfixturevalue("template"))
+    if request.param == "pmxcfs":
+        cluster = request.getfixturevalue("pmxcfs")
+        request.getfixturevalue("monkeypatch").setenv("PATH", str(cluster.programs), prepend=":")
+        return PmxcfsPlace(cluster.path("pve1")).another()
     return EtcdPlace(request.getfixturevalue("etcd_url"), "").another()
 
 

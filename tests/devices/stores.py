@@ -14,6 +14,7 @@ from typing import Protocol
 
 from hacore.devices.store import Store
 from hacore.devices.store.etcd import EtcdStore
+from hacore.devices.store.pmxcfs import PmxcfsStore
 from hacore.devices.store.sqlite import SqliteStore
 from hacore.protocol.requests import Committed, Conflict, Snapshot, Unavailable
 
@@ -26,6 +27,9 @@ class Place(Protocol):
 
     prompt: bool
     """Whether ``changed`` knows at once; else it is told in the background, and may say yes of what is old."""
+
+    examples: int
+    """How many random stories are told of it: some engines are slow."""
 
     def open(self) -> Store: ...
 
@@ -46,6 +50,7 @@ class SqlitePlace:
     path: Path
     template: Path
     prompt = True
+    examples = 40
 
     def open(self) -> Store:
         return SqliteStore(self.path, PATIENT_S)
@@ -63,6 +68,7 @@ class EtcdPlace:
     url: str
     prefix: str
     prompt = False
+    examples = 15
 
     def open(self) -> Store:
         return EtcdStore((self.url,), PATIENT_S, prefix=self.prefix)
@@ -72,6 +78,24 @@ class EtcdPlace:
 
     def expression(self) -> str:
         return f"etcd.EtcdStore(({self.url!r},), {PATIENT_S}, prefix={self.prefix!r})"
+
+
+@dataclass
+class PmxcfsPlace:
+    path: Path
+    prompt = False
+    examples = 6
+
+    def open(self) -> Store:
+        return PmxcfsStore(self.path, PATIENT_S)
+
+    def another(self) -> Place:
+        path = self.path.with_name(f"test-{next(_numbers)}")
+        PmxcfsStore.create(path, PATIENT_S)
+        return PmxcfsPlace(path)
+
+    def expression(self) -> str:
+        return f"pmxcfs.PmxcfsStore(Path({str(self.path)!r}), {PATIENT_S})"
 
 
 def committed(answer: Committed | Conflict | Unavailable) -> int:

@@ -17,8 +17,8 @@ SID = "proc:web"
 
 def test_a_node_is_found_by_its_name_and_type(tmp_path: Path) -> None:
     assert isinstance(resource_for(SID, tmp_path, "node1"), ProcessResource)
-    with pytest.raises(ResourceError, match=r"vm:100: unknown type 'vm' \(known: proc\)"):
-        resource_for("vm:100", tmp_path, "node1")
+    with pytest.raises(ResourceError, match=r"db:1: unknown type 'db' \(known: ct, ocf, proc, unit, vm\)"):
+        resource_for("db:1", tmp_path, "node1")
 
 
 # ------------------------------------------------------------------------------------------------- the lock

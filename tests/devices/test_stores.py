@@ -17,7 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_a
 
 from hacore.devices.store import Store
 from hacore.protocol.requests import ABSENT, Committed, Conflict, Document, Snapshot, Unavailable
-from tests.devices.stores import Place, committed, read, soon
+from tests.devices.stores import Place, PmxcfsPlace, committed, read, soon
 
 # ------------------------------------------------------------------------------------------------------- semantics
 
@@ -87,7 +87,9 @@ def test_what_no_store_can_hold_is_refused_and_nothing_is_written(store: Store, 
     assert read(store, "").documents == {}
 
 
-def test_a_megabyte_is_no_trouble(store: Store) -> None:
+def test_a_megabyte_is_no_trouble(place: Place, store: Store) -> None:
+    if isinstance(place, PmxcfsPlace):
+        pytest.skip("a file of pmxcfs has a megabyte at most")
     for key in "abc":
         committed(store.transact({}, {key: key * 1_400_000}))
     assert [read(store, "")[key].value for key in "abc"] == [key * 1_400_000 for key in "abc"]
@@ -161,8 +163,9 @@ class AgainstADict(RuleBasedStateMachine):
 
 def test_it_does_what_a_dict_does(place: Place) -> None:
     machine = type("Machine", (AgainstADict,), {"place": place})
-    examples = 40 if place.prompt else 15
-    run_state_machine_as_test(machine, settings=settings(max_examples=examples, stateful_step_count=25, deadline=None))
+    run_state_machine_as_test(
+        machine, settings=settings(max_examples=place.examples, stateful_step_count=25, deadline=None)
+    )
 
 
 # --------------------------------------------------------------------------------------------------------- changed
@@ -186,7 +189,7 @@ def test_changed_sees_what_this_process_writes(store: Store) -> None:
 CHILD = """
 import os, signal, sys, time
 from pathlib import Path
-from hacore.devices.store import etcd, sqlite
+from hacore.devices.store import etcd, pmxcfs, sqlite
 from hacore.protocol.requests import Committed
 
 store, name = eval(sys.argv[1]), sys.argv[2]

@@ -17,6 +17,7 @@ from hacore.runtime.demo import SERVICES
 from tests.runtime.cluster import PATIENT_S, Event, LocalCluster, hacore
 
 WEB = "proc:web"
+DUMMY, AGENT = "ocf:dummy", Path("/usr/lib/ocf/resource.d/heartbeat/Dummy")
 
 
 @pytest.fixture(scope="module")
@@ -101,6 +102,23 @@ def test_a_killed_service_is_restarted_on_its_node(steady: LocalCluster) -> None
     steady.wait_for("that to be noted", steady.settled)
     assert steady.running()[WEB][0] == node
     assert {sid: where for sid, where in steady.running().items() if sid != WEB} == others
+
+
+@pytest.mark.skipif(not AGENT.exists(), reason="needs Debian's resource-agents")
+def test_what_an_agent_looks_after_is_restarted_when_it_is_gone(steady: LocalCluster, tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    configured = ("agent=heartbeat:Dummy", f"parameters.state={state}")
+    steady.done("add", DUMMY, "--node", "node2", *(word for each in configured for word in ("--set", each)))
+    try:
+        steady.wait_for("the agent's service to be started", state.exists)
+        for _ in range(2):
+            state.unlink()
+            steady.wait_for("its loss to be noticed within seconds", state.exists, within_s=TIMING["monitor_s"] + 10)
+    finally:
+        steady.done("set", DUMMY, "--state", "disabled")
+        steady.wait_for("the agent's service to be stopped", lambda: not state.exists())
+        steady.done("remove", DUMMY)
+    steady.wait_for("it all to be as before", steady.settled)
 
 
 def test_a_paused_master_is_overtaken_and_changes_nothing(steady: LocalCluster) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from hacore.protocol.requests import JSON
 
@@ -15,8 +16,24 @@ class ResourceError(Exception):
     """What was asked of a service could not be done, or not be told. The text is one line, for people."""
 
 
+class ServiceBrokenError(ResourceError):
+    """The service has failed in such a way that whether it runs can be told only once it was stopped."""
+
+
+@contextmanager
+def told(sid: str) -> Iterator[None]:
+    """What the system refuses while we look or act is told as one line about the service."""
+    try:
+        yield
+    except OSError as error:
+        raise ResourceError(f"{sid}: {error}") from error
+
+
 class Resource(Protocol):
     """Services of one type on one node. Calls may come from several threads and processes at a time."""
+
+    stop_timeout_s: ClassVar[float]
+    """How long a service may take to stop by itself if neither the request nor its configuration says."""
 
     def __init__(self, home: Path, node: str) -> None:
         """Look after the services of ``node``, whose files are below ``home``."""
@@ -28,7 +45,7 @@ class Resource(Protocol):
     def probe(self, sid: str, config: Config) -> bool:
         """Whether anything of the service runs on this node, or may still come up by a start that is under way.
 
-        Raises :class:`ResourceError` when it cannot be told.
+        Raises :class:`ResourceError` when it cannot be told, :class:`ServiceBrokenError` when a stop would mend that.
         """
 
     def start(self, sid: str, config: Config) -> None:

@@ -58,6 +58,24 @@ def holding(processes: Iterable[Process], path: Path, byte: int) -> set[int]:
     return {process.pid for process in processes if any(_holds(face, file, byte) for face in _faces(process))}
 
 
+def words(process: Process) -> list[str]:
+    """The process's command line; or one word, where it has replaced that by a title."""
+    return os.fsdecode((proc.read(f"/proc/{process.pid}/cmdline") or b"").rstrip(b"\0")).split("\0")
+
+
+def in_cgroup(processes: Iterable[Process], path: str) -> set[int]:
+    """The pids of the processes in the control group ``path`` or below it, where systemd's own is ``/init.scope``."""
+    tops = {group.removesuffix("/init.scope").rstrip("/") for group in _cgroups(1)}
+    if not tops:
+        raise PermissionError("the control groups of processes cannot be seen (/proc/1/cgroup)")
+    places = {top + path for top in tops}
+    return {
+        process.pid
+        for process in processes
+        if any(group in places or group.startswith(tuple(f"{it}/" for it in places)) for group in _cgroups(process.pid))
+    }
+
+
 def with_descendants(processes: Mapping[int, Process], pids: Iterable[int]) -> list[Process]:
     """The processes with these pids, their children, the children of those, and so on."""
     children: dict[int, list[int]] = {}
@@ -82,6 +100,11 @@ def _environment(process: Process) -> bytes | None:
     """What the process was started with, as NAME=value with a zero byte after each; None if that cannot be seen."""
     seen = [text for face in _faces(process) if (text := proc.read(f"{face}/environ")) is not None]
     return b"".join(seen) if seen else None
+
+
+def _cgroups(pid: int) -> set[str]:
+    """The process's control groups, one a hierarchy (man 7 cgroups): ``0::/system.slice/ssh.service``."""
+    return {line.split(":", 2)[2] for line in os.fsdecode(proc.read(f"/proc/{pid}/cgroup") or b"").splitlines()}
 
 
 def _holds(face: str, file: os.stat_result, byte: int) -> bool:

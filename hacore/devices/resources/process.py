@@ -30,13 +30,15 @@ import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import ClassVar
 from urllib.parse import quote
 
 from hacore.devices import proc
 from hacore.devices.proc import Process
 from hacore.devices.resources import find, launch, ofd
-from hacore.devices.resources.base import Config, ResourceError
-from hacore.devices.resources.settings import STOP_TIMEOUT_S, Settings, duration_s
+from hacore.devices.resources.base import Config, ResourceError, told
+from hacore.devices.resources.run import environment
+from hacore.devices.resources.settings import Settings, seconds
 
 LIFE, DOOR = 0, 1
 """The locked bytes of a service's lock file."""
@@ -52,10 +54,6 @@ SETTLE_S = 0.3
 LOG_CAP_BYTES = 10 * 1024 * 1024
 """At a start, a longer log becomes ``SID.log.1`` in place of the one before."""
 
-# What systemd tells this daemon about itself is not meant for the services (systemd.exec(5), sd_notify(3)).
-_OURS = {"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "MAINPID"}
-_OURS |= {"INVOCATION_ID", "JOURNAL_STREAM", "SYSTEMD_EXEC_PID", "CREDENTIALS_DIRECTORY", "RUNTIME_DIRECTORY"}
-
 # Where the service inherits its lock: above what shell scripts number by hand, below what shells take for themselves.
 _HIGH_FD = 240
 
@@ -69,6 +67,8 @@ class ProcessResource:
     A service finds its id in the environment as HACORE_SID and the node as HACORE_NODE_NAME.
     """
 
+    stop_timeout_s: ClassVar[float] = 10.0
+
     def __init__(self, home: Path, node: str) -> None:
         self.home = home.resolve()
         self.node = node
@@ -81,7 +81,7 @@ class ProcessResource:
     def probe(self, sid: str, config: Config) -> bool:
         """True too while somebody is about to start the service: it may be running before the answer is read."""
         _reap()
-        with _told(sid):
+        with told(sid):
             if ofd.locked(self._file(sid, ".lock"), LIFE):
                 return True
             return bool(self._members(sid, holders=False))
@@ -89,7 +89,7 @@ class ProcessResource:
     def start(self, sid: str, config: Config) -> None:
         """Start the service; returns once it has run for SETTLE_S, or has ended. Nothing happens if it runs already."""
         settings = Settings.of(sid, config)
-        with _told(sid), self._door(sid, DOOR_WAIT_S):
+        with told(sid), self._door(sid, DOOR_WAIT_S):
             if self.probe(sid, config):
                 return
             self._look_up(sid, settings)
@@ -102,10 +102,8 @@ class ProcessResource:
 
     def stop(self, sid: str, config: Config, timeout_s: float | None) -> None:
         """SIGTERM to all processes of the service, and after the timeout SIGKILL; returns when all are gone."""
-        if timeout_s is None:  # no other setting is looked at: a bad configuration must not prevent a stop
-            configured_s = duration_s(config.get("stop_timeout_s"))
-            timeout_s = STOP_TIMEOUT_S if configured_s is None else configured_s
-        with _told(sid), self._door(sid, timeout_s + KILL_WAIT_S + DOOR_WAIT_S):
+        timeout_s = seconds(config, "stop_timeout_s", self.stop_timeout_s) if timeout_s is None else timeout_s
+        with told(sid), self._door(sid, timeout_s + KILL_WAIT_S + DOOR_WAIT_S):
             self._terminate(sid, timeout_s)
             self._kill(sid)
         _reap()
@@ -142,8 +140,7 @@ class ProcessResource:
     # ------------------------------------------------------------------------------------------------- start
 
     def _variables(self, sid: str, settings: Settings) -> dict[str, str]:
-        inherited = {name: value for name, value in os.environ.items() if name not in _OURS}
-        return {**inherited, **settings.environment, "HACORE_SID": sid, "HACORE_NODE_NAME": self.node}
+        return {**environment(), **settings.environment, "HACORE_SID": sid, "HACORE_NODE_NAME": self.node}
 
     def _look_up(self, sid: str, settings: Settings) -> None:
         """A shell would be started all right and then fail to find its command: ask one whether it knows the word."""
@@ -282,15 +279,6 @@ class ProcessResource:
 
 def _now() -> float:
     return time.clock_gettime(time.CLOCK_BOOTTIME)
-
-
-@contextmanager
-def _told(sid: str) -> Iterator[None]:
-    """What the system refuses while we look or act is told as one line about the service."""
-    try:
-        yield
-    except OSError as error:
-        raise ResourceError(f"{sid}: {error}") from error
 
 
 @contextmanager

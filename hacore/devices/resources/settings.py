@@ -1,4 +1,6 @@
-"""The configuration of a ``proc`` service: what it may say, and one clear line about what is wrong with it.
+"""The configuration of a service: what it may say, and one clear line about what is wrong with it.
+
+That of a ``proc`` service:
 
     {"command": "shell command line" or ["program", "argument", ...],
      "stop_timeout_s": 10, "directory": "/", "environment": {"NAME": "value"}}
@@ -12,11 +14,9 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TypeGuard
 
 from hacore.devices.resources.base import Config, ResourceError
-
-STOP_TIMEOUT_S = 10.0
-"""How long a service may take to stop by itself if neither the request nor its configuration says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,24 +26,19 @@ class Settings:
     command: tuple[str, ...]
     shell_word: str = ""
     """The first word of a shell command line, where that is a plain word."""
-    stop_timeout_s: float = STOP_TIMEOUT_S
     directory: str = "/"
     environment: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, sid: str, config: Config) -> Settings:
         """Raises :class:`ResourceError` with the first thing that is wrong, in one line."""
-        known = ("command", "stop_timeout_s", "directory", "environment")
-        for key in config:
-            _require(key in known, f"{sid}: unknown key {key!r} (known: {', '.join(known)})")
+        insist_on_keys(sid, config, "command", "stop_timeout_s", "directory", "environment")
         _require("command" in config, f"{sid}: 'command' is missing")
         command, word = _command(sid, config["command"])
-        timeout_s = duration_s(config.get("stop_timeout_s", STOP_TIMEOUT_S))
-        if timeout_s is None:
-            raise ResourceError(f"{sid}: 'stop_timeout_s' must be a number of seconds, 0 or more")
+        insist_on_seconds(sid, config, "stop_timeout_s")
         directory = config.get("directory", "/")
         _require(_is_text(directory) and directory.startswith("/"), f"{sid}: 'directory' must be an absolute path")
-        return cls(command, word, timeout_s, directory, _environment(sid, config.get("environment", {})))
+        return cls(command, word, directory, _environment(sid, config.get("environment", {})))
 
 
 def _require(holds: bool, otherwise: str) -> None:
@@ -55,11 +50,26 @@ def _is_text(value: object) -> bool:
     return isinstance(value, str) and "\0" not in value
 
 
-def duration_s(value: object) -> float | None:
-    """The number of seconds that ``value`` is, or None if it is no such thing."""
-    if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < math.inf:
-        return float(value)
-    return None
+def insist_on_keys(sid: str, config: Config, *known: str) -> None:
+    """Raise :class:`ResourceError` if the configuration has any other."""
+    for key in config:
+        _require(key in known, f"{sid}: unknown key {key!r} (known: {', '.join(known)})")
+
+
+def insist_on_seconds(sid: str, config: Config, *keys: str) -> None:
+    """Raise :class:`ResourceError` if one of these is there, and no number of seconds."""
+    for key in keys:
+        _require(_is_seconds(config.get(key, 0)), f"{sid}: {key!r} must be a number of seconds, 0 or more")
+
+
+def seconds(config: Config, key: str, otherwise_s: float) -> float:
+    """What the configuration says; ``otherwise_s`` if it does not say, or no number: nothing may prevent a stop."""
+    value = config.get(key)
+    return float(value) if _is_seconds(value) else otherwise_s
+
+
+def _is_seconds(value: object) -> TypeGuard[float]:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < math.inf
 
 
 def _command(sid: str, value: object) -> tuple[tuple[str, ...], str]:
