@@ -58,12 +58,7 @@ def test_the_timing_for_pmxcfs_outlasts_its_deafness() -> None:
 
 @pytest.mark.parametrize(
     ("text", "says"),
-    [
-        ("nodes = 3", "nodes"),
-        ('[store]\nengine = "paper"', "paper"),
-        ("node = ", "end of document"),
-        ("node = 1", "node"),
-    ],
+    [("nodes = 3", "nodes"), ('[store]\nengine = "paper"', "paper"), ("node = ", "end of"), ("node = 1", "node")],
 )
 def test_what_is_wrong_is_said_with_the_file(tmp_path: Path, text: str, says: str) -> None:
     (tmp_path / FILE).write_text(text)
