@@ -6,17 +6,25 @@
     [store]                     # where the cluster's documents are
     engine = "sqlite"           # one file, DIR/store.db: for a cluster on one machine
 
+    [watchdog]                  # what resets this machine; without it: the emulated one of `hacore up`
+    device = "auto"             # or "/dev/watchdog0": see hacore watchdog status
+
 What all nodes must agree on is no matter of this file: it is in the cluster's documents (``hacore settings``).
 """
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 import msgspec
 
 from hacore.devices.store import Store
 from hacore.devices.store.sqlite import SqliteStore
+from hacore.devices.watchdog import HardwareWatchdog
+from hacore.devices.watchdog.emulated import EmulatedWatchdogClient
+from hacore.devices.watchdog.linux import LinuxWatchdog
+from hacore.devices.watchdog.sysfs import best, devices, modules
 
 FILE = "hacore.toml"
 
@@ -42,12 +50,37 @@ class SqliteEngine(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_
         return True
 
 
+class WatchdogDevice(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The machine's hardware watchdog: ``auto``, the path of a device, or nothing for the site's emulated one."""
+
+    device: str = ""
+
+    def __post_init__(self) -> None:
+        if self.device not in {"", "auto"} and not self.device.startswith("/"):
+            raise ValueError(f'the watchdog\'s device must be "auto" or an absolute path, not "{self.device}"')
+
+    def open(self, home: Path, timeout_s: float) -> HardwareWatchdog:
+        """Open and arm it, for the node that keeps its state in ``home``. Raises OSError with what to do about it."""
+        if not self.device:
+            return EmulatedWatchdogClient.open(home / "watchdog.sock", timeout_s)
+        return LinuxWatchdog.open(self.path(), timeout_s)
+
+    def path(self) -> Path:
+        """The device. Raises OSError if there is none."""
+        if self.device != "auto":
+            return Path(self.device)
+        if chosen := best(devices(Path("/"))):
+            return chosen.path
+        raise OSError(errno.ENODEV, f"there is no watchdog: modprobe {modules(Path('/'))[0]}", "/dev/watchdog0")
+
+
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The file's content."""
 
     node: str = ""
     state: str = ""
     store: SqliteEngine = msgspec.field(default_factory=SqliteEngine)
+    watchdog: WatchdogDevice = msgspec.field(default_factory=WatchdogDevice)
 
 
 def load(directory: Path) -> Config:

@@ -25,7 +25,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-import mfusepy
+import mfusepy  # type: ignore[import-untyped] # it ships no types
 
 from hacore.devices.clock import now_s
 from hacore.devices.watchdog import linux as api

@@ -21,7 +21,7 @@ import struct
 from contextlib import suppress
 from pathlib import Path
 
-from hacore.devices.watchdog.sysfs import Described, describe, module_says_nowayout
+from hacore.devices.watchdog.sysfs import SOFTDOG, SOFTDOG_LIMIT, Described, describe, module_says_nowayout
 
 _READ, _WRITE = 2, 1
 
@@ -98,7 +98,8 @@ class LinuxWatchdog:
     @property
     def about(self) -> str:
         """What it is, for people."""
-        return f"{self._path} ({self.identity}), timeout {self.timeout_s} s"
+        only = f"; WARNING: {SOFTDOG_LIMIT}" if self.identity == SOFTDOG else ""
+        return f"{self._path} ({self.identity}), timeout {self.timeout_s} s{only}"
 
     def feed(self) -> None:
         """See :meth:`hacore.devices.watchdog.HardwareWatchdog.feed`."""

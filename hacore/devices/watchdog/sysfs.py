@@ -15,7 +15,8 @@ from pathlib import Path
 from hacore.devices import proc
 
 SOFTDOG = "Software Watchdog"
-"""How softdog calls itself. It is a timer of the kernel, and resets nothing once the kernel stands still."""
+"""How softdog calls itself."""
+SOFTDOG_LIMIT = "softdog is a timer of the kernel, and resets nothing if the kernel itself panics or hangs"
 
 
 @dataclass(frozen=True, slots=True)
