@@ -21,10 +21,9 @@ import msgspec
 
 from hacore.devices.store import Store
 from hacore.devices.store.sqlite import SqliteStore
-from hacore.devices.watchdog import HardwareWatchdog
+from hacore.devices.watchdog import HardwareWatchdog, sysfs
 from hacore.devices.watchdog.emulated import EmulatedWatchdogClient
 from hacore.devices.watchdog.linux import LinuxWatchdog
-from hacore.devices.watchdog.sysfs import best, devices, modules
 
 FILE = "hacore.toml"
 
@@ -69,9 +68,10 @@ class WatchdogDevice(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """The device. Raises OSError if there is none."""
         if self.device != "auto":
             return Path(self.device)
-        if chosen := best(devices(Path("/"))):
+        if chosen := sysfs.best(sysfs.devices(sysfs.MACHINE)):
             return chosen.path
-        raise OSError(errno.ENODEV, f"there is no watchdog: modprobe {modules(Path('/'))[0]}", "/dev/watchdog0")
+        advice = f"there is no watchdog: modprobe {sysfs.modules(sysfs.MACHINE)[0]}"
+        raise OSError(errno.ENODEV, advice, "/dev/watchdog0")
 
 
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -56,6 +56,21 @@ BOOT_STATUS = {
 """What GETBOOTSTATUS says of the last reset."""
 
 
+SET = "set hardware_s to a number that it takes (hacore settings set timing.hardware_s=N, cluster down)"
+
+
+def unfit(it: Described, timeout_s: float) -> str:
+    """What speaks against a watchdog before it is opened, and what to do about it; nothing if nothing does."""
+    least, most = it.min_timeout_s or 1, it.max_timeout_s
+    if timeout_s != int(timeout_s):
+        return f"a Linux watchdog counts whole seconds, not {timeout_s:g} s: {SET}"
+    if timeout_s < least or (most and timeout_s > most):
+        return f"it takes {f'from {least} to {most}' if most else f'at least {least}'} s, not {timeout_s:g} s: {SET}"
+    if it.nowayout or (it.nowayout is None and module_says_nowayout(it.path)):
+        return "it has nowayout, and could not be closed: load its module with nowayout=0"
+    return ""
+
+
 class LinuxWatchdog:
     """An open and armed /dev/watchdogN; a :class:`hacore.devices.watchdog.HardwareWatchdog`. Made by :meth:`open`."""
 
@@ -72,13 +87,9 @@ class LinuxWatchdog:
         Raises OSError, whose text is for operators, and leaves it disarmed: EBUSY if it is open or was left armed,
         EINVAL if it cannot have this timeout, ENOTSUP if it is none that hacore can rely on, or what the system says.
         """
-        if timeout_s < 1 or timeout_s != int(timeout_s):
-            raise _wrong_timeout(f"a Linux watchdog counts whole seconds, not {timeout_s:g} s", path)
         described = describe(path)
-        if described.nowayout or (described.nowayout is None and module_says_nowayout(path)):
-            raise _problem(
-                errno.ENOTSUP, "it has nowayout, and could not be closed: load its module with nowayout=0", path
-            )
+        if against := unfit(described, timeout_s):
+            raise _problem(errno.EINVAL, against, path)
         claim = _Claim(path, described)
         try:
             fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
@@ -89,7 +100,7 @@ class LinuxWatchdog:
         watchdog = cls(path, fd, identity, claim)
         try:
             watchdog._accept(options)
-            watchdog._set(int(timeout_s), described)
+            watchdog._set(int(timeout_s))
         except BaseException:
             watchdog.close()
             raise
@@ -138,19 +149,17 @@ class LinuxWatchdog:
         if options & ALARMONLY:
             raise _problem(errno.ENOTSUP, f"{self.identity} raises an alarm only, and resets nothing", self._path)
 
-    def _set(self, seconds: int, described: Described) -> None:
+    def _set(self, seconds: int) -> None:
         """Set the timeout; what the driver makes of it must be what we rely on, and not so short that it does harm."""
         try:
             self._number(SETTIMEOUT, seconds)
         except OSError as problem:
             if problem.errno != errno.EINVAL:
                 raise
-            least, most = described.min_timeout_s or 1, described.max_timeout_s
-            spans = f"from {least} to {most} s" if most else f"at least {least} s"
-            raise _wrong_timeout(f"{self.identity} takes {spans}, not {seconds} s", self._path) from None
+            raise _problem(errno.EINVAL, f"{self.identity} does not take {seconds} s: {SET}", self._path) from None
         self.timeout_s = self._number(GETTIMEOUT)
         if not seconds / 2 <= self.timeout_s <= seconds:
-            raise _wrong_timeout(f"{self.identity} makes {self.timeout_s} s of {seconds} s", self._path)
+            raise _problem(errno.EINVAL, f"{self.identity} makes {self.timeout_s} s of {seconds} s: {SET}", self._path)
 
     def _told(self, request: int) -> int | None:
         with suppress(OSError):
@@ -216,8 +225,3 @@ class _Claim:
 
 def _problem(code: int, what: str, path: Path) -> OSError:
     return OSError(code, what, str(path))
-
-
-def _wrong_timeout(what: str, path: Path) -> OSError:
-    advice = "set hardware_s to a number that it takes (hacore settings set timing.hardware_s=N, cluster down)"
-    return _problem(errno.EINVAL, f"{what}: {advice}", path)

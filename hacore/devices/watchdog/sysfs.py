@@ -14,6 +14,9 @@ from pathlib import Path
 
 from hacore.devices import proc
 
+MACHINE = Path("/")
+"""The root of this machine."""
+
 SOFTDOG = "Software Watchdog"
 """How softdog calls itself."""
 SOFTDOG_LIMIT = "softdog is a timer of the kernel, and resets nothing if the kernel itself panics or hangs"
