@@ -8,7 +8,7 @@ import socket
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ import click
 from hacore.cli.store import exists
 from hacore.cli.text import aligned, say_json
 from hacore.devices import proc
+from hacore.devices.store import StoreError
 from hacore.devices.watchdog import sysfs
 from hacore.devices.watchdog.linux import LinuxWatchdog, unfit
 from hacore.devices.watchdog.sysfs import SOFTDOG_LIMIT, Described, describe, holders
@@ -127,12 +128,13 @@ def _trouble(directory: Path, configured: str, it: Described | None, held: dict[
 
 
 def _timeout_s(directory: Path, it: Described) -> float:
-    """The cluster's ``hardware_s``; without a cluster, one that the device can have."""
+    """The cluster's ``hardware_s``; where it has no store, or that does not answer, one that the device can have."""
     from hacore.runtime.cluster import read_settings, timing_of
 
-    return (
-        timing_of(read_settings(directory)).hardware_s if exists(directory) else float(max(10, it.min_timeout_s or 1))
-    )
+    if exists(directory):
+        with suppress(StoreError):
+            return timing_of(read_settings(directory)).hardware_s
+    return float(max(10, it.min_timeout_s or 1))
 
 
 def _process(pid: int) -> str:
