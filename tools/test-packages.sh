@@ -4,8 +4,10 @@ set -eu
 grep -v '^ *#' <<LIST | xargs apt-get install -y --no-install-recommends
 # a watchdog's driver in a file system
 fuse3
-# virtual machines that are really reset (make test-vm): the machine, the index of its modules, smaller programs
+# virtual machines that are really reset (make test-vm): the machine, its snapshots, the index of its modules, smaller
+# programs
 qemu-system-x86
+qemu-utils
 kmod
 binutils
 LIST

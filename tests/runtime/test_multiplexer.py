@@ -137,6 +137,17 @@ def test_hardware_that_cannot_be_relied_on_admits_nobody(start: Start) -> None:
     assert node.said.read_text().count("whole seconds, not 2.5 s: set hardware_s") == 1, "said, and not again and again"
 
 
+@needs_fuse
+def test_a_watchdog_that_cannot_be_closed_is_not_taken_for_closed(start: Start) -> None:
+    node = start()
+    node.open()
+    (node.machine.root / "fuse/nowayout").write_text("1")
+    assert isinstance(node.client.close(), Refused)
+    assert node.process.wait(5) == 1
+    assert "closing did not disarm it (nowayout?)" in node.said.read_text()
+    eventually(node.machine.expired_s)
+
+
 # --------------------------------------------------------------------------------------------------- a hardened process
 
 
