@@ -1,7 +1,7 @@
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help setup run check check-long faults test lint types tests test-long diagrams format clean constraints
+.PHONY: help setup run check check-long faults test lint types tests test-long test-vm diagrams format clean constraints
 
 BIN := .venv/bin
 PIP_QUIETLY := -qq --disable-pip-version-check
@@ -40,6 +40,9 @@ tests: setup ## Run the tests
 
 test-long: setup ## Run the tests that take minutes
 	@$(BIN)/pytest -n 2 -m slow --timeout 3600
+
+test-vm: setup ## Boot virtual machines in which watchdogs really fire: see docs/watchdog.md
+	@$(BIN)/pytest -m vm --timeout 3600 tests/vm
 
 diagrams: setup ## Draw the tables into diagrams/
 	@$(BIN)/hacore diagram

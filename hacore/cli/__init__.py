@@ -31,6 +31,7 @@ SECTIONS = {
         "arm": "cluster:arm",
         "settings": "cluster:settings",
         "timing": "timing:timing",
+        "watchdog": "watchdog:group",
     },
     "Protocol": {
         "tables": "tables:tables",

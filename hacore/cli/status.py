@@ -63,7 +63,8 @@ def status(directory: Path, as_json: bool) -> None:
 
 def _power(directory: Path) -> dict[str, str] | None:
     """Which nodes of the local site are on or off, as far as can be told; None if it should run here, but does not."""
-    from hacore.runtime.config import SqliteEngine, load
+    from hacore.runtime.config import load
+    from hacore.runtime.engines import SqliteEngine
     from hacore.runtime.site import NoSite, SiteError, site_call
 
     try:

@@ -41,9 +41,10 @@ from hacore.protocol.requests import (
     Unavailable,
 )
 from hacore.runtime.cluster import read_settings, timing_of
-from hacore.runtime.config import open_store, state_path
+from hacore.runtime.config import load, open_store, state_path
 from hacore.runtime.drive import Answers, drive
 from hacore.runtime.multiplexer import run_multiplexer
+from hacore.runtime.sd_notify import Systemd
 from hacore.runtime.trace import Trace
 from hacore.runtime.workers import Workers
 
@@ -65,7 +66,8 @@ def run(kind: str, directory: Path, node: str, init_pid: int) -> None:
     timing = timing_of(read_settings(directory))
     with _only_one(home / f"{kind}.lock"):
         if kind == "watchdog":
-            run_multiplexer(home, node, timing)
+            watchdog = load(directory).watchdog
+            run_multiplexer(home, node, timing, lambda: watchdog.open(home, timing.hardware_s))
             return
         daemon: Daemon = Crm(node, timing) if kind == "crm" else Lrm(node, timing)
         _Host(daemon, open_store(directory, timing.call_timeout_s), home).live()
@@ -103,7 +105,11 @@ class _Host:
     def live(self) -> None:
         """Round after round, until the daemon ends."""
         answers = self._answers()
+        systemd = Systemd()
+        systemd.say(READY=1)
         while sleep := drive(self.daemon.round(), answers, self.trace):
+            systemd.alive()
+            systemd.say(STATUS=f"{self.daemon.shown}.")
             self._sleep(sleep)
         self.trace.close()
         self.store.close()

@@ -18,6 +18,7 @@ from pathlib import Path
 from hacore.devices.clock import now_s
 from hacore.devices.process_tree import become_subreaper, reap
 from hacore.runtime.daemon import ask_daemon
+from hacore.runtime.sd_notify import Systemd
 
 DAEMONS = ("watchdog", "crm", "lrm")
 """In the order in which they start; they end in the opposite order."""
@@ -40,8 +41,11 @@ class Node:
         signal.pthread_sigmask(signal.SIG_BLOCK, signals)
         signal.signal(signal.SIGCHLD, lambda *_: None)  # what is ignored by default is not even waited for
         signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nor is what whoever started us ignores
+        systemd = Systemd()  # before any daemon is started, who is not to speak for this process
         while not self.ending or self.pids:
             self._start_due()
+            systemd.say(READY=1, STATUS=f"Runs {', '.join(self.pids)}.")
+            systemd.alive()
             arrived = signal.sigtimedwait(signals, self._patience_s())
             self._reap()
             if arrived:

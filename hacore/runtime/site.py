@@ -34,6 +34,7 @@ from hacore.devices.clock import now_s
 from hacore.devices.process_tree import Kill, become_subreaper, kill_descendants, kill_marked, reap
 from hacore.devices.unix_socket import Caller, Connection, Message, Server, serve
 from hacore.devices.watchdog.emulated import EmulatedWatchdog
+from hacore.runtime.hardening import be_real_time
 from hacore.runtime.machine import MARK, SITE_SIGNALS, Machine
 
 Event: TypeAlias = dict[str, Any]
@@ -121,7 +122,8 @@ class Site:
             stack.callback(kill_descendants, os.getpid())  # nobody is left, unless an exception ends the loop
             selector = stack.enter_context(selectors.DefaultSelector())
             stack.enter_context(self._signalled(selector))
-            _be_real_time()
+            with suppress(PermissionError):
+                be_real_time(alone=True)
             for node in self._nodes:
                 path = self._directory / "nodes" / node
                 path.mkdir(parents=True, exist_ok=True)
@@ -338,9 +340,3 @@ def _locked(directory: Path) -> Iterator[None]:
         yield
     finally:
         os.close(lock)
-
-
-def _be_real_time() -> None:
-    """Run before all ordinary processes, where that is allowed; the nodes do not inherit it (man 7 sched)."""
-    with suppress(PermissionError):
-        os.sched_setscheduler(0, os.SCHED_RR | os.SCHED_RESET_ON_FORK, os.sched_param(1))

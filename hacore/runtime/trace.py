@@ -36,8 +36,11 @@ class Trace:
     def note(self, request: Request[Any], answer: object) -> None:
         """Write one line."""
         line = {"t": round(now_s(), 6), **self.about, **_told(request, answer)}
-        text = _encode(line).decode()
-        self._file.handle(logging.LogRecord("trace", logging.INFO, "", 0, text, None, None))  # one thread at a time
+        self.write(_encode(line).decode())
+
+    def write(self, line: str) -> None:
+        """Append it to the file; may have to wait for a disk."""
+        self._file.handle(logging.LogRecord("trace", logging.INFO, "", 0, line, None, None))  # one thread at a time
 
     def close(self) -> None:
         self._file.close()

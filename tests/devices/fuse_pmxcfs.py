@@ -30,7 +30,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
-import mfusepy  # type: ignore[import-untyped] # it ships no types
+import mfusepy
 
 LOCKS = "/priv/lock/"
 LIFETIME_S = 120

@@ -16,7 +16,8 @@ from hacore.devices.store.etcd import EtcdStore
 from hacore.manager.documents import MEMBERS
 from hacore.protocol.requests import Committed, Snapshot, Unavailable
 from hacore.runtime.cluster import read_settings, timing_of
-from hacore.runtime.config import FILE, EtcdEngine, load, open_store
+from hacore.runtime.config import FILE, load, open_store
+from hacore.runtime.engines import EtcdEngine
 from tests.etcd.certificates import make_authority, make_certificate
 from tests.etcd.member import Member, answering, needs_etcd, one_member
 from tests.etcd.three import ask, snapshot, wait_for

@@ -12,17 +12,8 @@ from hacore.devices.store import StoreError
 from hacore.manager.documents import Settings
 from hacore.protocol.timing import Timing, guarded_round_s, least_offline_s
 from hacore.runtime.cluster import create, timing_of
-from hacore.runtime.config import (
-    FILE,
-    PMXCFS_DEAF_S,
-    Config,
-    ConfigError,
-    EtcdEngine,
-    PmxcfsEngine,
-    load,
-    open_store,
-    state_path,
-)
+from hacore.runtime.config import FILE, Config, ConfigError, load, open_store, state_path
+from hacore.runtime.engines import PMXCFS_DEAF_S, EtcdEngine, PmxcfsEngine
 
 
 def test_without_a_file_it_is_a_local_cluster(tmp_path: Path) -> None:

@@ -17,6 +17,10 @@ class HardwareWatchdog(Protocol):
     process's clients still rely on.
     """
 
+    @property
+    def about(self) -> str:
+        """What it is, for people."""
+
     def feed(self) -> None:
         """Start the timeout anew, from the moment of this call. Never waits long.
 

@@ -117,6 +117,11 @@ class EmulatedWatchdogClient:
             raise
         return cls(caller)
 
+    @property
+    def about(self) -> str:
+        """What it is, for people."""
+        return "the emulated watchdog of a local cluster"
+
     def feed(self) -> None:
         """See :meth:`hacore.devices.watchdog.HardwareWatchdog.feed`."""
         if self._caller is None:
