@@ -29,7 +29,7 @@ class Place(Protocol):
     """Whether ``changed`` knows at once; else it is told in the background, and may say yes of what is old."""
 
     examples: int
-    """How many random stories are told of it: some engines are slow."""
+    """How many random stories are told of it, and how often it is interrupted: some engines are slow."""
 
     def open(self) -> Store: ...
 
@@ -84,7 +84,7 @@ class EtcdPlace:
 class PmxcfsPlace:
     path: Path
     prompt = False
-    examples = 6
+    examples = 4
 
     def open(self) -> Store:
         return PmxcfsStore(self.path, PATIENT_S)

@@ -290,7 +290,8 @@ OcfResource(Path("/"), "node1").start("{SID}", {dict(agent.config)!r})
         assert resource.probe(SID, agent.config)
         assert not resource.probe("ocf:another", agent.config)
     finally:
-        subprocess.run(["pkill", "-KILL", "-f", f"{agent.path} start"], check=True)
+        found = subprocess.run(["pgrep", "-f", f"{agent.path} start"], check=True, capture_output=True, text=True)
+        os.killpg(int(found.stdout), signal.SIGKILL)
     while resource.probe(SID, agent.config):
         time.sleep(0.02)
 

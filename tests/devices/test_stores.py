@@ -285,7 +285,7 @@ def test_an_interrupted_transaction_is_whole_and_the_next_one_works(place: Place
     before = signal.signal(signal.SIGUSR1, interrupt)
     try:
         with closing(place.open()) as another, spawned(INTERRUPT_PARENT, place, str(os.getpid())):
-            while interrupted < 30:
+            while interrupted < place.examples:
                 number += 1
                 with suppress(InterruptionError):
                     armed = True

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from hacore.devices import proc
+from hacore.devices.proc import read
 from hacore.devices.resources import ResourceError, resource_for, run, systemd
 from tests.devices.systemd_machine import UNITS, SystemdMachine, why_not
 
@@ -225,6 +227,16 @@ def test_what_is_unclear_is_no_answer(tmp_path: Path, monkeypatch: pytest.Monkey
 def test_a_state_that_nobody_knows_yet_is_not_down(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, state: str) -> None:
     systemctl(tmp_path, monkeypatch, f"printf '{DOWN.replace('inactive', state)}'")
     assert resource_for("unit:it", tmp_path, "node1").probe("unit:it", {})
+
+
+def test_if_control_groups_cannot_be_seen_nobody_knows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where /proc is mounted to hide the processes of others."""
+    systemctl(tmp_path, monkeypatch, f"printf '{DOWN}'")
+    resource = resource_for("unit:it", tmp_path, "node1")
+    assert not resource.probe("unit:it", {})
+    monkeypatch.setattr(proc, "read", lambda path: None if path == "/proc/1/cgroup" else read(path))
+    with pytest.raises(ResourceError, match=r"^unit:it: the control groups of processes cannot be seen"):
+        resource.probe("unit:it", {})
 
 
 def test_without_systemctl_nobody_knows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
