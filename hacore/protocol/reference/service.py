@@ -22,7 +22,6 @@ from hacore.protocol.reference.vocabulary import (
     KEEP_COMMAND,
     QUIETLY,
     RENEW_UID,
-    TELL_BLOCKED,
     TELL_PLACE,
 )
 from hacore.protocol.table import ALWAYS, Action, Guard, Row, State
@@ -147,8 +146,8 @@ _SERVICE: Mapping[str, tuple[Row, ...]] = {
     ),
     "recovery": (
         *service.way("recovery", "found", service.PLACE_FOUND, service.STEAL),
-        _row("recovery", "disabled", service.WANT_DISABLED, "stopped", TELL_BLOCKED, service.FORGET_FAILURES),
-        _row("recovery", "blocked", ALWAYS, "recovery", TELL_BLOCKED),
+        _row("recovery", "disabled", service.WANT_DISABLED, "stopped", service.TELL_BLOCKED, service.FORGET_FAILURES),
+        _row("recovery", "blocked", ALWAYS, "recovery", service.TELL_BLOCKED),
     ),
     "error": (
         _row("error", "disabled", service.WANT_DISABLED, "stopped", service.FORGET_FAILURES),
