@@ -198,6 +198,7 @@ ServiceRows == {
   <<"service.started.move", "started", "relocate", "">>,
   <<"service.started.stay", "started", "started", "">>,
   <<"service.request_stop.done", "request_stop", "stopped", "">>,
+  <<"service.request_stop.stuck", "request_stop", "error", "">>,
   <<"service.request_stop.failed", "request_stop", "error", "">>,
   <<"service.request_stop.lost", "request_stop", "fence", "">>,
   <<"service.request_stop.freeze", "request_stop", "freeze", "">>,
@@ -236,8 +237,10 @@ ServiceRows == {
   <<"service.recovery.start", "recovery", "started", "">>,
   <<"service.recovery.stop", "recovery", "request_stop", "">>,
   <<"service.recovery.disabled", "recovery", "stopped", "">>,
+  <<"service.recovery.blocked", "recovery", "recovery", "">>,
   <<"service.recovery.wait", "recovery", "recovery", "">>,
   <<"service.error.disabled", "error", "request_stop", "">>,
+  <<"service.error.changed", "error", "error", "">>,
   <<"service.error.stay", "error", "error", "">>}
 
 NodeWithin == [

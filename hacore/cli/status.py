@@ -151,7 +151,9 @@ def notable(told: Mapping[str, Any]) -> Iterator[str]:
 
 def _notable_service(sid: str, it: Mapping[str, Any], told: Mapping[str, Any]) -> Iterator[str]:
     node, state = it["node"], it["state"]
-    if state == "error":
+    if state == "error" and it["requested"] == "disabled":
+        yield f"{sid} is in error, and could not be stopped: find out why, then hacore set {sid} --state stopped"
+    elif state == "error":
         yield f"{sid} is in error, and left alone: find out why, then hacore set {sid} --state disabled"
     elif state == "fence":
         yield f"{sid} waits until {node} is fenced"

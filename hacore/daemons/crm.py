@@ -8,11 +8,11 @@ from hacore.daemons.base import Daemon, checks, does, sees
 from hacore.manager.documents import STATUS, DocumentError, members_of, outline_of
 from hacore.manager.memory import Memory
 from hacore.manager.round import NOTHING, busy, decide, fit
-from hacore.manager.view import Sight
+from hacore.manager.view import Event, Sight
 from hacore.protocol import crm as protocol
 from hacore.protocol.locks import FENCING, MANAGER_LOCK, Lock, Watch, agent_lock, heartbeat
 from hacore.protocol.reference import vocabulary as reference
-from hacore.protocol.requests import Asking, Clock, Committed, Document, Read, Say, Snapshot, Unavailable, ask
+from hacore.protocol.requests import Asking, Clock, Committed, Document, Read, Say, Sleep, Snapshot, Unavailable, ask
 from hacore.protocol.table import Checker, Fact, Table
 from hacore.protocol.tables import TABLES
 from hacore.protocol.timing import Timing
@@ -47,6 +47,15 @@ class Crm(Daemon):
         """The beginning of the round in which something was written last."""
         self.busy_s = 0.0
         """When there was last something to manage."""
+        self.to_say: list[Event] = []
+        """What people are told when the round is over."""
+
+    def round(self) -> Asking[Sleep | None]:
+        sleep = yield from super().round()
+        for event in self.to_say:
+            yield from ask(Say(event.kind, event.fields))
+        self.to_say.clear()
+        return sleep
 
     # ------------------------------------------------------------------------------------------------ looking
 
@@ -178,13 +187,18 @@ class Crm(Daemon):
         yield from self.transact(dict(self.chosen.writes))
         if self.granted:
             self.wrote_s = self.began_s
-            for event in self.chosen.events:
-                yield from ask(Say(event.kind, event.fields))
+            yield from self._say(self.chosen.events)
 
     @does(reference.TELL)
     def _tell(self) -> Asking[None]:
         if self.wrote_s < self.began_s:
-            for event in self.decision.events:
+            yield from self._say(self.decision.events)
+
+    def _say(self, events: Iterable[Event]) -> Asking[None]:
+        for event in events:
+            if event.last:
+                self.to_say.append(event)
+            else:
                 yield from ask(Say(event.kind, event.fields))
 
     @does(reference.FORGET_SIGHTINGS)

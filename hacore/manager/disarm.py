@@ -46,7 +46,7 @@ def _set_request(view: View) -> None:
 def _drop_request(view: View) -> None:
     was_disarmed = view.status.disarm is not None and view.status.disarm.state == "disarmed"
     view.status.disarm = view.disarm_command = None
-    view.last_event = Event("rearmed" if was_disarmed else "disarm_withdrawn", {})
+    view.events.append(Event("rearmed" if was_disarmed else "disarm_withdrawn", {}, last=True))
 
 
 def _read_locations(view: View) -> None:

@@ -76,6 +76,10 @@ class Record(msgspec.Struct, omit_defaults=True):
     """In freeze: the LRM's request for release that this freeze acknowledges."""
     failed_nodes: list[str] = []
     maintenance_node: str = ""
+    blocked_told: bool = False
+    """In recovery: people know that no node was found."""
+    stop_tried: bool = False
+    """In error: it was disabled, and could not be stopped."""
     command: str = ""
     """A command that waits in the record, where the tables say so."""
 

@@ -45,9 +45,9 @@ def _waited_for(view: View) -> list[str]:
 
 
 def step_all(view: View) -> None:
-    """Take one step with every node, in the order of their names; those that are to be marked wait for :func:`mark`."""
+    """Take one step with every node, first those that are online; those that are to be marked wait for :func:`mark`."""
     waited_for = _waited_for(view)
-    for node in sorted(view.members | set(view.status.nodes)):
+    for node in sorted(view.members | set(view.status.nodes), key=lambda it: (it not in view.sight.online, it)):
         if node not in waited_for or view.node_state(node) == "fence":
             _step(Case(view, node, waited_for))
 

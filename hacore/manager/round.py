@@ -179,5 +179,5 @@ def _decision(view: View) -> Decision:
     for node in view.freed:
         writes[agent_lock(node)] = Lock.of(view.snapshot[agent_lock(node)]).released().document()
     basis = {key: view.snapshot[key].revision for key in (*writes, STATUS, *map(agent_lock, sorted(view.fenced)))}
-    events = (*view.events, *([view.last_event] if view.last_event else []))
+    events = (*sorted(view.events, key=lambda event: event.last),)
     return Decision(writes, basis, events, "" if writes else nodes.fence_due(view))

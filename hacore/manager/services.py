@@ -91,6 +91,8 @@ FACTS: dict[Fact, Callable[[Case], bool]] = {
     FENCED: lambda case: case.at.fenced,
     table.MOVED_LIVE: lambda case: case.old.target != "",
     table.PLACE_FOUND: lambda case: case.placed() != "",
+    table.BLOCKED_TOLD: lambda case: case.old.blocked_told,
+    table.STOP_TRIED: lambda case: case.old.stop_tried,
     reference.JUST_FENCED: lambda case: case.at.just_fenced,
     reference.DEFERRED: lambda case: case.view.status.disarm is not None and not case.view.disarming(),
     reference.IGNORING: lambda case: case.view.disarming("ignore"),
@@ -174,6 +176,10 @@ ACTIONS: dict[Action, Callable[[Case], None]] = {
     table.FORGET_FAILURES: lambda case: case.new.failed_nodes.clear(),
     table.NEW_UID: _ask_anew,
     table.ACKNOWLEDGE: lambda case: setattr(case.new, "generation", case.at.lrm.generation),
+    table.TELL_BLOCKED: lambda case: case.view.say("recovery_blocked", sid=case.sid, node=case.old.node),
+    table.NOTE_BLOCKED: lambda case: setattr(case.new, "blocked_told", True),
+    table.NOTE_TRIED: lambda case: setattr(case.new, "stop_tried", True),
+    table.FORGET_TRIED: lambda case: setattr(case.new, "stop_tried", False),
     table.NOTE_HOME: lambda case: setattr(case.new, "maintenance_node", case.old.node),
     reference.KEEP_COMMAND: lambda case: setattr(case.new, "command", case.view.keep(case.sid)),
     reference.DROP_COMMAND: _drop_command,
@@ -182,7 +188,6 @@ ACTIONS: dict[Action, Callable[[Case], None]] = {
     reference.DROP_HOME: _drop_home,
     reference.FORGET_HOME: lambda case: setattr(case.new, "maintenance_node", ""),
     reference.TELL_PLACE: _tell_place,
-    reference.TELL_BLOCKED: lambda case: case.view.say("recovery_blocked", sid=case.sid, node=case.old.node),
 }
 
 
@@ -235,4 +240,6 @@ def _successor(view: View, old: Record, row: Row, *, changed: bool) -> Record:
         old.generation,
         failed,
         old.maintenance_node,
+        old.blocked_told,
+        old.stop_tried,
     )

@@ -56,6 +56,8 @@ class Event:
 
     kind: str
     fields: Mapping[str, JSON]
+    last: bool = False
+    """People are told of it when the round is over."""
 
 
 @dataclass(slots=True)
@@ -91,8 +93,6 @@ class View:
     """Nodes whose mark was taken off in this decision, because they are fenced."""
     _places: Places | None = None
     _standing: dict[str, Standing] = field(default_factory=dict)
-    last_event: Event | None = None
-    """What people are told after all else."""
 
     @classmethod
     def of(

@@ -29,6 +29,8 @@ transaction by the row ``crm.master.write``.
    of its node has answered its uid: an LRM answers only while it is locked and armed. (The LRM's mode would not do: it
    may be the word of a life before a crash.) Nor is it frozen: to be frozen is to be thawed one day, on that mode.
 7. A frozen service whose node never comes back stays frozen: no lock and no watchdog can tell whether it runs.
+8. What cannot be stopped though it is disabled is tried again only after another state was requested for a while: in
+   ``error`` nothing goes on by itself.
 """
 
 WANT_STARTED = Fact("WANT_STARTED", Checker.READ, "The requested state is started.")
@@ -71,6 +73,12 @@ MOVED_LIVE = Fact(
     "MOVED_LIVE", Checker.READ, "The record still names the target of a live move, so it may run there by now."
 )
 PLACE_FOUND = Fact("PLACE_FOUND", Checker.READ, "Placement finds a node for the service.")
+BLOCKED_TOLD = Fact(
+    "BLOCKED_TOLD", Checker.READ, "The record says that people know: no node was found for the service."
+)
+STOP_TRIED = Fact(
+    "STOP_TRIED", Checker.READ, "The record says that the service, though disabled, could not be stopped."
+)
 
 SET_TARGET = Action("SET_TARGET", Site.LOCAL, "The record's target is the node that placement names.")
 TAKE_COMMAND = Action(
@@ -88,6 +96,12 @@ NOTE_FAILURE = Action("NOTE_FAILURE", Site.LOCAL, "The node is added to the reco
 FORGET_FAILURES = Action("FORGET_FAILURES", Site.LOCAL, "The record's failed nodes are forgotten.")
 NEW_UID = Action("NEW_UID", Site.LOCAL, "The record has a new uid, and no longer says that the service runs.")
 ACKNOWLEDGE = Action("ACKNOWLEDGE", Site.LOCAL, "The record carries the generation that its LRM published.")
+TELL_BLOCKED = Action("TELL_BLOCKED", Site.LOCAL, "People are told that no node was found for the service.")
+NOTE_BLOCKED = Action("NOTE_BLOCKED", Site.LOCAL, "The record says that people know it.")
+NOTE_TRIED = Action(
+    "NOTE_TRIED", Site.LOCAL, "The record says that the service, though disabled, could not be stopped."
+)
+FORGET_TRIED = Action("FORGET_TRIED", Site.LOCAL, "The record no longer says so: it may be tried again.")
 NOTE_HOME = Action("NOTE_HOME", Site.LOCAL, "The record remembers the node in maintenance as the one to return to.")
 
 GUARDED = LRM_ACTIVE & ~NODE_LOST
@@ -213,6 +227,14 @@ STARTED = (
 
 STOP = (
     Row("service.request_stop.done", "request_stop", SUCCEEDED, "stopped", why="its LRM says that it does not run"),
+    Row(
+        "service.request_stop.stuck",
+        "request_stop",
+        ANSWERED & WANT_DISABLED,
+        "error",
+        do=(NOTE_TRIED,),
+        why="else error and request_stop would follow each other without a pause",
+    ),
     Row("service.request_stop.failed", "request_stop", ANSWERED, "error"),
     Row("service.request_stop.lost", "request_stop", NODE_LOST, "fence"),
     Row("service.request_stop.freeze", "request_stop", DISARMING | LRM_RESTARTS, "freeze", do=(ACKNOWLEDGE,)),
@@ -262,6 +284,7 @@ FENCE = (
     Row("service.recovery.start", "recovery", PLACE_FOUND & WANT_STARTED, "started", do=(STEAL,)),
     Row("service.recovery.stop", "recovery", PLACE_FOUND, "request_stop", do=(STEAL,)),
     Row("service.recovery.disabled", "recovery", WANT_DISABLED, "stopped"),
+    Row("service.recovery.blocked", "recovery", ~BLOCKED_TOLD, "recovery", do=(TELL_BLOCKED, NOTE_BLOCKED)),
     Row("service.recovery.wait", "recovery", ALWAYS, "recovery", why="no node will have it now: look again next round"),
 )
 
@@ -269,11 +292,12 @@ ERROR = (
     Row(
         "service.error.disabled",
         "error",
-        WANT_DISABLED,
+        WANT_DISABLED & ~STOP_TRIED,
         "request_stop",
         do=(FORGET_FAILURES,),
         why="it may run: its LRM must say that it does not",
     ),
+    Row("service.error.changed", "error", STOP_TRIED & ~WANT_DISABLED, "error", do=(FORGET_TRIED,)),
     Row("service.error.stay", "error", ALWAYS, "error"),
 )
 

@@ -245,7 +245,7 @@ class Chaos:
         return not self._unsettled()
 
     def _put_right(self) -> None:
-        """Every few seconds: boot what is off, arm, end maintenance, request started; errors through disabled."""
+        """Every few seconds: boot what is off, arm, end maintenance, request started; errors through disabled, anew."""
         operator = self.operator
         for name, node in self.world.nodes.items():
             if not node.powered:
@@ -256,7 +256,7 @@ class Chaos:
             operator.command(f"disable-node-maintenance {name}")
         for sid, resource in operator.resources.items():
             state = operator.state(sid)
-            wanted = "disabled" if state == "error" else "started"
+            wanted = "started" if state != "error" else "stopped" if resource.state == "disabled" else "disabled"
             passing = resource.state == "disabled" and state != "stopped" and wanted == "started"
             if resource.state != wanted and not passing:
                 operator.request(sid, wanted)

@@ -76,6 +76,8 @@ class Records:
             FENCED: lambda c, s: c.lock[c.at[s]] == "fencing",
             service.MOVED_LIVE: lambda c, s: ~c.target[s].is_none(),
             service.PLACE_FOUND: lambda c, s: UNKNOWN,
+            service.BLOCKED_TOLD: lambda c, s: UNKNOWN,
+            service.STOP_TRIED: lambda c, s: UNKNOWN,
         }
 
     def _node_facts(self) -> dict[Fact, Callable[..., Truth]]:

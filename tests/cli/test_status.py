@@ -15,6 +15,7 @@ RECORDS: dict[str, dict[str, Any]] = {
     "proc:e": {"state": "fence", "node": "node3", "uid": "5"},
     "proc:f": {"state": "freeze", "node": "node2", "uid": "6", "generation": 2},
     "proc:g": {"state": "started", "node": "node2", "uid": "7", "failed_nodes": ["node1"]},
+    "proc:h": {"state": "error", "node": "node2", "uid": "8", "stop_tried": True},
 }
 
 
@@ -22,6 +23,7 @@ RECORDS: dict[str, dict[str, Any]] = {
 def busy(cluster: Cluster) -> Cluster:
     """A cluster in which everything happens at once."""
     configured = {sid: resource(record["node"]) for sid, record in RECORDS.items() if sid != "proc:g"}
+    configured["proc:h"]["state"] = "disabled"
     cluster.write(
         **{
             MANAGER_LOCK: Lock("node2", 7, 30, 7.51).document(),
@@ -123,10 +125,11 @@ def test_what_is_notable(busy: Cluster) -> None:
         "proc:e waits until node3 is fenced",
         "proc:f is frozen until the LRM of node2 is active again",
         "proc:g could not be started on node1",
+        "proc:h is in error, and could not be stopped: find out why, then hacore set proc:h --state stopped",
         "proc:new has not been seen by a master yet",
     ]
     lines = busy.ok("status").splitlines()
-    assert [line for line in lines if line.startswith("notable")] == lines[-10:]
+    assert [line for line in lines if line.startswith("notable")] == lines[-11:]
 
 
 def test_without_a_master(serving: Cluster) -> None:

@@ -78,6 +78,39 @@ def test_a_reboot_is_not_held_up_by_a_service_in_error() -> None:
     assert world.run(50, lambda: world.nodes["n1"].boot == 2)
 
 
+def told(world: World, kind: str) -> int:
+    return sum(event["event"] == kind for event in world.events.list)
+
+
+def test_what_cannot_be_stopped_is_tried_again_once_another_state_was_requested() -> None:
+    world, operator = cluster(1, "ct:1", "ct:2")
+    world.services.stuck.add("ct:1")
+    operator.request("ct:1", "disabled")
+    world.run(60)
+    assert (operator.state("ct:1"), told(world, "stop_failed")) == ("error", 1)
+    world.services.stuck.clear()
+    world.run(20)
+    assert operator.state("ct:1") == "error"
+    operator.request("ct:1", "stopped")
+    world.run(10)
+    operator.request("ct:1", "disabled")
+    assert world.run(20, lambda: operator.state("ct:1") == "stopped")
+
+
+def test_people_are_told_once_that_a_service_has_nowhere_to_go() -> None:
+    world, operator = cluster(1, "ct:1", "ct:2", "ct:3")
+    here = {"type": "node-affinity", "resources": ["ct:3"], "nodes": {"n3": 1}, "strict": True}
+    world.write("rules", {"here": here})
+    for _ in range(2):
+        known = told(world, "recovery_blocked")
+        world.power_off("n3", "power")
+        assert world.run(60, lambda: operator.state("ct:3") == "recovery")
+        world.run(30)
+        assert told(world, "recovery_blocked") == known + 1
+        world.boot("n3")
+        assert world.run(60, lambda: operator.runs("ct:3"))
+
+
 def test_what_was_ignored_for_a_while_runs_once() -> None:
     """Ignored, its node's LRM lets go after a while; then the node is cut, and the service is managed again."""
     world, operator = cluster(1, "ct:1", "ct:2")

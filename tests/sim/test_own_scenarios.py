@@ -38,11 +38,6 @@ NEVER = {
         *("service.request_start.ignored", "service.migrate.ignored", "service.relocate.ignored"),
         *("service.fence.ignored", "service.recovery.ignored", "disarm.disarming.defer"),
     ),
-    "no answer arrives in the very round in which a node in maintenance is found to be lost": (
-        *("service.fence.onward.give_up", "service.fence.onward.flee_live", "service.fence.onward.flee"),
-        *("service.fence.onward.retry", "service.fence.onward.error", "service.fence.onward.moved_live"),
-        *("service.fence.onward.moved", "service.fence.onward.renew", "service.fence.onward.dropped"),
-    ),
     "a start has no other outcome, and each answer to one makes a new uid, so that none is watched": (
         *("service.started.onward.error", "worker.begin.watch"),
     ),

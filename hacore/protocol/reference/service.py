@@ -22,7 +22,6 @@ from hacore.protocol.reference.vocabulary import (
     KEEP_COMMAND,
     QUIETLY,
     RENEW_UID,
-    TELL_BLOCKED,
     TELL_PLACE,
 )
 from hacore.protocol.table import ALWAYS, Action, Guard, Row, State
@@ -43,27 +42,38 @@ def _row(state: str, name: str, guard: Guard, target: str, *do: Action) -> Row:
     return Row(f"service.{state}.{name}", state, guard, target, do=do)
 
 
+_GO = (service.SET_TARGET, DROP_HOME)
+
+
 def _onward(state: str, stay: str) -> tuple[Row, ...]:
-    """What a started service comes to on a node that will do for now."""
-    live, succeeded, failed = service.LIVE, service.SUCCEEDED, service.START_FAILED
-    elsewhere, go = service.ELSEWHERE, (service.SET_TARGET, DROP_HOME)
+    """What a started service comes to, if nothing is asked and nothing has failed, on a node that will do for now."""
+    return (
+        _row(state, "move_live", service.ELSEWHERE & service.LIVE, "migrate", *_GO),
+        _row(state, "move", service.ELSEWHERE, "relocate", *_GO),
+        _row(state, "stay", ALWAYS, stay),
+    )
+
+
+def _started(state: str) -> tuple[Row, ...]:
+    """What a started service comes to: as asked by operators, as its LRM has answered, as it is best placed."""
+    succeeded, failed, elsewhere, live = service.SUCCEEDED, service.START_FAILED, service.ELSEWHERE, service.LIVE
+    *moves, stay = _onward(state, "started")
     return (
         _row(state, "stop", ~service.WANT_STARTED, "request_stop"),
         _row(state, "migrate", service.ASKED_MIGRATE, "migrate", service.TAKE_COMMAND),
         _row(state, "relocate", service.ASKED_RELOCATE, "relocate", service.TAKE_COMMAND),
         _row(state, "command_stop", service.ASKED_STOP, "request_stop", service.TAKE_COMMAND, service.WANT_STOP),
-        _row(state, "dropped", COMMANDED, stay, DROP_COMMAND),
+        _row(state, "dropped", COMMANDED, "started", DROP_COMMAND),
         _row(state, "give_up", failed & service.EXHAUSTED, "error", service.NOTE_FAILURE),
-        _row(state, "flee_live", failed & elsewhere & live, "migrate", service.NOTE_FAILURE, *go),
-        _row(state, "flee", failed & elsewhere, "relocate", service.NOTE_FAILURE, *go),
-        _row(state, "retry", failed, stay, service.NOTE_FAILURE, service.NEW_UID),
+        _row(state, "flee_live", failed & elsewhere & live, "migrate", service.NOTE_FAILURE, *_GO),
+        _row(state, "flee", failed & elsewhere, "relocate", service.NOTE_FAILURE, *_GO),
+        _row(state, "retry", failed, "started", service.NOTE_FAILURE, service.NEW_UID),
         _row(state, "error", service.ANSWERED & ~succeeded, "error"),
-        _row(state, "moved_live", succeeded & elsewhere & live, "migrate", service.FORGET_FAILURES, *go),
-        _row(state, "moved", succeeded & elsewhere, "relocate", service.FORGET_FAILURES, *go),
-        _row(state, "move_live", elsewhere & live, "migrate", *go),
-        _row(state, "move", elsewhere, "relocate", *go),
-        _row(state, "renew", succeeded, stay, service.NOTE_RUNNING, RENEW_UID),
-        _row(state, "stay", ALWAYS, stay),
+        _row(state, "moved_live", succeeded & elsewhere & live, "migrate", service.FORGET_FAILURES, *_GO),
+        _row(state, "moved", succeeded & elsewhere, "relocate", service.FORGET_FAILURES, *_GO),
+        *moves,
+        _row(state, "renew", succeeded, "started", service.NOTE_RUNNING, RENEW_UID),
+        stay,
     )
 
 
@@ -103,8 +113,11 @@ _SERVICE: Mapping[str, tuple[Row, ...]] = {
         _row("started", "home", IS_HOME, "started.onward", FORGET_HOME),
         _row("started", "online", ALWAYS, "started.onward"),
     ),
-    "started.onward": _onward("started.onward", "started"),
-    "fence.onward": _onward("fence.onward", "fence"),
+    "started.onward": _started("started.onward"),
+    "fence.onward": (
+        _row("fence.onward", "stop", ~service.WANT_STARTED, "request_stop"),
+        *_onward("fence.onward", "fence"),
+    ),
     "request_stop": (
         _row("request_stop", "done", service.SUCCEEDED, "stopped"),
         _row("request_stop", "failed", service.ANSWERED, "error"),
@@ -133,8 +146,8 @@ _SERVICE: Mapping[str, tuple[Row, ...]] = {
     ),
     "recovery": (
         *service.way("recovery", "found", service.PLACE_FOUND, service.STEAL),
-        _row("recovery", "disabled", service.WANT_DISABLED, "stopped", TELL_BLOCKED, service.FORGET_FAILURES),
-        _row("recovery", "blocked", ALWAYS, "recovery", TELL_BLOCKED),
+        _row("recovery", "disabled", service.WANT_DISABLED, "stopped", service.TELL_BLOCKED, service.FORGET_FAILURES),
+        _row("recovery", "blocked", ALWAYS, "recovery", service.TELL_BLOCKED),
     ),
     "error": (
         _row("error", "disabled", service.WANT_DISABLED, "stopped", service.FORGET_FAILURES),

@@ -64,6 +64,7 @@ NODE = node.NODE.substituted(
             f"node.{row}": node.NODE.changed(f"node.{row}", guard=guard & ~AGAIN)
             for row, guard in (
                 ("unknown.online", node.ONLINE),
+                ("unknown.gone", ~node.MEMBER),
                 ("online.maintenance", node.ONLINE & node.LRM_MAINTENANCE),
                 ("maintenance.back", node.ONLINE & ~node.LRM_MAINTENANCE),
             )

@@ -32,6 +32,5 @@ DROP_HOME = Action(
     "DROP_HOME", Site.LOCAL, "Unless the service leaves that node just now, the record names no node to return to."
 )
 TELL_PLACE = Action("TELL_PLACE", Site.LOCAL, "People are told which node was selected for the start.")
-TELL_BLOCKED = Action("TELL_BLOCKED", Site.LOCAL, "People are told that no node was found for the service.")
 TELL = Action("TELL", Site.LOCAL, "People are told what was seen, if nothing was written in this round.")
 FORGET_SIGHTINGS = Action("FORGET_SIGHTINGS", Site.LOCAL, "Who is not online is taken to have been seen just now.")
