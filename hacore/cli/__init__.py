@@ -26,6 +26,7 @@ SECTIONS = {
     "Cluster": {
         "status": "status:status",
         "node-maintenance": "cluster:node_maintenance",
+        "fencing": "fencing:fencing",
         "disarm": "cluster:disarm",
         "arm": "cluster:arm",
         "settings": "cluster:settings",
@@ -60,9 +61,9 @@ HELP = """A high-availability core for Linux clusters.
 Services (`type:name`, such as proc:web) run on one node each. When a node fails, it is fenced by its watchdog, and its
 services are started elsewhere; never do two nodes run the same service.
 
-All commands work on the cluster in DIR, which is made by `hacore up`. Only `add`, `set`, `remove`, `rules` and
-`settings set` change the configuration at once; `migrate`, `relocate`, `stop`, `node-maintenance`, `disarm` and `arm`
-queue a command, which the cluster's master carries out or refuses (--wait tells you).
+All commands work on the cluster in DIR, which is made by `hacore up`. Only `add`, `set`, `remove`, `rules`, `fencing`
+and `settings set` change the configuration at once; `migrate`, `relocate`, `stop`, `node-maintenance`, `disarm` and
+`arm` queue a command, which the cluster's master carries out or refuses (--wait tells you).
 
 \b
 Examples:
