@@ -94,6 +94,9 @@ def _run(device: Device, action: str, until_s: float) -> tuple[int, str]:
     program = shutil.which(agent, path=f"{os.environ.get('PATH', '')}:{AGENTS}")
     if program is None:
         raise PowerError(f"{agent} is not installed")
+    left_s = until_s - now_s()
+    if left_s <= 0:
+        raise PowerError(f"no time is left for {agent} {action}")
     given = {name: _value(value) for name, value in device.get("parameters", {}).items()}
     lines = "".join(f"{name}={value}\n" for name, value in {**given, "action": action}.items())
     with subprocess.Popen(
@@ -106,7 +109,7 @@ def _run(device: Device, action: str, until_s: float) -> tuple[int, str]:
         start_new_session=True,
     ) as process:
         try:
-            said, _ = process.communicate(lines, max(0.0, until_s - now_s()))
+            said, _ = process.communicate(lines, left_s)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)  # not reaped yet, so the group is still its own
             raise PowerError(f"{agent} {action} did not answer in time") from None
