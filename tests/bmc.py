@@ -38,10 +38,10 @@ class Switch:
 @contextmanager
 def controllers(*switches: Switch) -> Iterator[None]:
     """Serve a controller for each switch, on a free port each."""
-    Bmc = import_module("pyghmi.ipmi.bmc").Bmc
-    Session = import_module("pyghmi.ipmi.private.session").Session
+    responder: Any = import_module("pyghmi.ipmi.bmc")
+    session: Any = import_module("pyghmi.ipmi.private.session")
 
-    class Controller(Bmc):  # type: ignore[misc] # pyghmi has no types
+    class Controller(responder.Bmc):  # type: ignore[misc] # pyghmi has no types
         def __init__(self, switch: Switch) -> None:
             super().__init__({USER: PASSWORD}, port=0)
             self.switch = switch
@@ -59,7 +59,7 @@ def controllers(*switches: Switch) -> Iterator[None]:
 
     def serve() -> None:
         while not over.is_set():
-            Session.wait_for_rsp(0.1)
+            session.Session.wait_for_rsp(0.1)
 
     thread = threading.Thread(target=serve, daemon=True)
     thread.start()

@@ -54,6 +54,8 @@ class Crm(Daemon):
         """The nodes whose power-off was asked for, and the revision of each one's lock before that."""
         self.off: set[str] = set()
         """Of these, those verified to be off."""
+        self.awaited = 0
+        """So many power-offs have not been heard of yet, those included that are forgotten."""
         self.lock = Document(None, 0)
         """The manager lock as this CRM last read or wrote it."""
         self.looked_s = -1.0
@@ -68,7 +70,7 @@ class Crm(Daemon):
     def look(self, facts: tuple[Fact, ...]) -> Asking[None]:
         if not any(fact.checker is Checker.READ for fact in facts):
             return
-        if self.shot:
+        if self.awaited:
             yield from self._hear()
         answer = yield from ask(Read(("",)))
         self.now_s = yield from ask(Clock())
@@ -85,6 +87,7 @@ class Crm(Daemon):
     def _hear(self) -> Asking[None]:
         """What has become of the power-offs. An answer to one that is forgotten by now says nothing."""
         for outcome in (yield from ask(ReapPower())):
+            self.awaited -= 1
             known = outcome.off and self.shot.get(outcome.node) == outcome.revision
             if known:
                 self.off.add(outcome.node)
@@ -252,6 +255,7 @@ class Crm(Daemon):
         node = self.node_to_fence
         lock = Lock.of(self.seen[agent_lock(node)])
         until_s = self.now_s + self.watch.left_s(agent_lock(node), lock, self.timing.lock_ttl_s, self.now_s)
+        self.awaited += 1
         yield from ask(Say("power_off_asked", {"node": node}))
         yield from ask(PowerOff(node, self.shot[node], until_s, dump(settings_of(self.seen).fencing[node])))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from hacore.protocol.requests import JSON, PowerOff, PowerOutcome, ReapPower
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 MOODS = ("works", "works", "fails", "hangs", "late")
 """What a device does the next time; each is drawn with the same probability."""
 SWITCH_S, STATUS_S, LATE_S = 1.5, 0.5, 30.0
-"""A device switches off within the first of these times and tells its status within the second; a late one takes the
-third for either."""
+"""A device switches off within the first of these times, a late one within the third; it looks at the power within the
+second after that, and its answer takes as long."""
 
 
 def fencing_of(nodes: Iterable[str]) -> JSON:
@@ -28,7 +28,7 @@ class PowerDevices:
 
     def __init__(self, world: World) -> None:
         self.world = world
-        self.moods = MOODS
+        self.moods: Sequence[str] = MOODS
         self.on_again_s = 0.0
         """Within this time somebody switches a node on again that a device has switched off; 0: nobody does."""
 
@@ -41,11 +41,9 @@ class PowerDevices:
         elif mood == "hangs":
             self._tell(process, request, "no answer in time", request.until_s - self.world.clock(process.node))
         else:
-            slowly = LATE_S if mood == "late" else 0.0
-            self.world.after(rng.uniform(0, slowly or SWITCH_S), lambda: self._switch_off(node))
-            self.world.after(
-                (slowly or SWITCH_S) + rng.uniform(0, slowly or STATUS_S), lambda: self._verify(process, request)
-            )
+            switch_s = rng.uniform(0, LATE_S if mood == "late" else SWITCH_S)
+            self.world.after(switch_s, lambda: self._switch_off(node))
+            self.world.after(switch_s + rng.uniform(0, STATUS_S), lambda: self._verify(process, request))
         return False, None
 
     def reap(self, process: Process, _: ReapPower) -> tuple[bool, Any]:
