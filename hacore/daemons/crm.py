@@ -88,11 +88,11 @@ class Crm(Daemon):
         """What has become of the power-offs. An answer to one that is forgotten by now says nothing."""
         for outcome in (yield from ask(ReapPower())):
             self.awaited -= 1
-            known = outcome.off and self.shot.get(outcome.node) == outcome.revision
+            known = outcome.off and self.shot.get(outcome.target) == outcome.revision
             if known:
-                self.off.add(outcome.node)
+                self.off.add(outcome.target)
             told = {} if known else {"reason": outcome.reason or "the answer comes too late"}
-            yield from ask(Say("powered_off" if known else "power_off_failed", {"node": outcome.node, **told}))
+            yield from ask(Say("powered_off" if known else "power_off_failed", {"node": outcome.target, **told}))
 
     def _understand(self, seen: Snapshot, facts: tuple[Fact, ...]) -> None:
         nodes = set(members_of(seen)) | set(outline_of(seen).nodes)

@@ -251,14 +251,14 @@ class Migrate(Request[bool]):
 
 @dataclass(frozen=True, slots=True)
 class PowerOff(Request[None]):
-    """Have a node's devices switch it off and then say whether it is off; it goes on while the daemon's rounds go on.
+    """Have the devices of the node ``target`` switch it off, and then say whether it is off.
 
-    What is not verified by ``until_s`` is given up: by then the node's watchdog has done the same.
+    It goes on while the daemon's rounds go on. What is not verified by ``until_s`` is given up: by then the node's watchdog has done the same.
     """
 
-    node: str
+    target: str
     revision: int
-    """Of the node's lock, read before this was asked for. It names this fencing."""
+    """Of the target's lock, read before this was asked for. It names this fencing."""
     until_s: float
     levels: JSON = field(repr=False)
     """The node's devices, as in the settings: levels to be tried in order, of devices that must all be off. They may
@@ -269,7 +269,7 @@ class PowerOff(Request[None]):
 class PowerOutcome:
     """What became of one power-off. ``off``: each device of a level has said so, after it had switched off."""
 
-    node: str
+    target: str
     revision: int
     off: bool
     reason: str = ""

@@ -17,7 +17,7 @@ class Fencing:
         self._ended: deque[PowerOutcome] = deque()
 
     def power_off(self, request: PowerOff) -> None:
-        threading.Thread(target=self._work, args=(request,), name=f"fence {request.node}", daemon=True).start()
+        threading.Thread(target=self._work, args=(request,), name=f"fence {request.target}", daemon=True).start()
 
     def reap(self, _: ReapPower) -> tuple[PowerOutcome, ...]:
         outcomes = []
@@ -31,5 +31,5 @@ class Fencing:
             power_off(request.levels, request.until_s)
         except Exception as problem:  # whatever it is, it is no evidence
             reason = str(problem) if isinstance(problem, PowerError) else repr(problem)
-        self._ended.append(PowerOutcome(request.node, request.revision, not reason, reason))
+        self._ended.append(PowerOutcome(request.target, request.revision, not reason, reason))
         self.wake.set()

@@ -33,7 +33,7 @@ class PowerDevices:
         """Within this time somebody switches a node on again that a device has switched off; 0: nobody does."""
 
     def off(self, process: Process, request: PowerOff) -> tuple[bool, None]:
-        rng, node = self.world.rng, self.world.nodes[request.node]
+        rng, node = self.world.rng, self.world.nodes[request.target]
         mood = rng.choice(self.moods)
         self.world.note(process, f"has {node.name} powered off, revision {request.revision}: the device {mood}")
         if mood == "fails":
@@ -59,13 +59,13 @@ class PowerDevices:
 
     def _verify(self, process: Process, request: PowerOff) -> None:
         """The status as it is now; the answer takes its way."""
-        reason = "the power is on" if self.world.nodes[request.node].powered else ""
+        reason = "the power is on" if self.world.nodes[request.target].powered else ""
         self._tell(process, request, reason, self.world.rng.uniform(0, STATUS_S))
 
     def _tell(self, process: Process, request: PowerOff, reason: str, delay_s: float) -> None:
         def arrive() -> None:
             if process.alive:
-                process.shot.append(PowerOutcome(request.node, request.revision, not reason, reason))
+                process.shot.append(PowerOutcome(request.target, request.revision, not reason, reason))
                 self.world.wake(process)
 
         self.world.after(max(0.0, delay_s), arrive)

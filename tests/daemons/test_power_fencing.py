@@ -82,7 +82,7 @@ def test_only_a_marked_node_is_switched_off_and_only_after_the_mark_is_written()
 
     def look(_: Process, request: Request[Any]) -> None:
         if isinstance(request, PowerOff):
-            marked.append(story.operator.status["nodes"][request.node])
+            marked.append(story.operator.status["nodes"][request.target])
 
     story.world.interfere = look
     story.world.cut(name)
