@@ -253,7 +253,8 @@ class Migrate(Request[bool]):
 class PowerOff(Request[None]):
     """Have the devices of the node ``target`` switch it off, and then say whether it is off.
 
-    It goes on while the daemon's rounds go on. What is not verified by ``until_s`` is given up: by then the node's watchdog has done the same.
+    It goes on while the daemon's rounds go on. What is not verified by ``until_s`` is given up: by then the node's
+    watchdog has done the same.
     """
 
     target: str
