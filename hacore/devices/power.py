@@ -29,6 +29,8 @@ Device: TypeAlias = Mapping[str, Any]
 AGENTS = "/usr/sbin:/sbin"
 """Where fence agents are, besides the PATH."""
 STATUS_ON, STATUS_OFF = 0, 2
+ORPHANED_S = 1.0
+"""So long after its time is up an agent is killed if whoever started it has been killed before."""
 
 
 class PowerError(Exception):
@@ -97,10 +99,11 @@ def _run(device: Device, action: str, until_s: float) -> tuple[int, str]:
     left_s = until_s - now_s()
     if left_s <= 0:
         raise PowerError(f"no time is left for {agent} {action}")
+    bounded = ["timeout", "--signal=KILL", f"{left_s + ORPHANED_S:.3f}", program]
     given = {name: _value(value) for name, value in device.get("parameters", {}).items()}
     lines = "".join(f"{name}={value}\n" for name, value in {**given, "action": action}.items())
     with subprocess.Popen(
-        [program],
+        bounded,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -326,6 +326,7 @@ SMALL = (
     _slice("disarm", "One node.", "disarm", nodes=1, generations=1),
     _slice("move", "A service moves; nothing fails.", "move", faulty=0),
     _slice("masters", "One node, two CRMs.", "manager_dies", nodes=1, managers=2),
+    _slice("power fencing", "One node, which is powered off.", "suspect power", nodes=1),
     _slice("new", "One node fails.", "idle crash unguarded", nodes=1),
 )
 """Small enough for TLC to enumerate in seconds: both engines must count the same states."""

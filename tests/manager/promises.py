@@ -188,6 +188,16 @@ def marks_a_node_only_for_a_service_in_fence(trial: Trial) -> None:
     assert freed == {agent_lock(fields["node"]) for fields in told if fields["from"] == "fence"}
 
 
+def powers_off_only_what_is_marked_and_waited_for(trial: Trial) -> None:
+    """The mark is written; the node has devices, and is not known to be off or asked about."""
+    node, sight = trial.decision.power_due, trial.cluster.sight
+    if node:
+        assert not trial.decision.writes
+        assert status_of(trial.before).nodes[node] == "fence"
+        assert agent_lock(node) not in trial.fenced
+        assert node in trial.cluster.settings.fencing.keys() - sight.expired - sight.shot
+
+
 PROMISES: tuple[Callable[[Trial], Any], ...] = (
     depends_on_nothing_else,
     comes_to_rest,
@@ -202,4 +212,5 @@ PROMISES: tuple[Callable[[Trial], Any], ...] = (
     moves_nothing_that_may_run,
     leaves_error_alone,
     marks_a_node_only_for_a_service_in_fence,
+    powers_off_only_what_is_marked_and_waited_for,
 )

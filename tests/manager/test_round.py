@@ -39,6 +39,7 @@ from tests.manager.promises import (
     leaves_fence_by_evidence_only,
     leaves_operators_what_is_theirs,
     moves_nothing_that_may_run,
+    powers_off_only_what_is_marked_and_waited_for,
     touches_nothing_frozen,
 )
 from tests.manager.worlds import clusters
@@ -277,6 +278,15 @@ def test_a_promise_is_seen_to_be_broken(row: str, changes: dict[str, Any], promi
     promise(Trial.of(cluster))
     with patch.dict(TABLES, service=replace(SERVICE, rows=rows)), pytest.raises(AssertionError):
         promise(Trial.of(cluster))
+
+
+def test_a_power_off_of_what_is_not_marked_is_found() -> None:
+    cluster = Cluster(settings=Settings(fencing={"n1": [[Device("fence_dummy")]]}))
+    trial = Trial.of(cluster)
+    powers_off_only_what_is_marked_and_waited_for(trial)
+    for decided in (replace(trial.decision, power_due="n1"), replace(trial.decision, power_due="n2")):
+        with pytest.raises(AssertionError):
+            powers_off_only_what_is_marked_and_waited_for(replace(trial, decision=decided))
 
 
 def test_the_master_names_itself() -> None:
