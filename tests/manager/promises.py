@@ -189,11 +189,12 @@ def marks_a_node_only_for_a_service_in_fence(trial: Trial) -> None:
 
 
 def powers_off_only_what_is_marked_and_waited_for(trial: Trial) -> None:
-    """The mark is written; the node has devices, and is not known to be off or asked about."""
-    node, sight = trial.decision.power_due, trial.cluster.sight
-    if node:
-        assert not trial.decision.writes
-        assert status_of(trial.before).nodes[node] == "fence"
+    """At once, or when all is written: the node has devices, and was not asked for; its lock is not to be had."""
+    assert not (trial.decision.power_due and trial.decision.writes)
+    sight = trial.cluster.sight
+    settled = settle(after(trial.before, trial.decision), sight, most=4)
+    if node := decide(OWN, settled, sight).power_due:
+        assert status_of(settled).nodes[node] == "fence"
         assert agent_lock(node) not in trial.fenced
         assert node in trial.cluster.settings.fencing.keys() - sight.expired - sight.shot
 
