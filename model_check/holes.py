@@ -194,6 +194,7 @@ MOVED: Script = (*FENCED_0, *written("service.recovery.start", "s=0 d=1"))
 """Node 0 is taken for lost and fenced, and the service is placed on node 1."""
 FREED: Script = (*written("node.fence.done", "n=0"), *written("node.unknown.online", "n=0"))
 SHOT: Script = ("crm.master.shoot m=0 n=0", "crm.master.power_off m=0")
+ASKED_OFF: Script = (*started(0), *elected(0), *MARKED, *SHOT)
 CLAIMED: Script = ("crm.master.claim m=0 n=0", "crm.master.take_off m=0", "crm.master.taken m=0")
 GIVEN_AWAY: Script = (*written("service.fence.fenced"), *written("service.recovery.start", "s=0 d=1"))
 ASKS_RELEASE: Script = ("world.restart_asked n=0", *lrm_does(0, "active", "say_restart", "tell", "told"))
@@ -342,7 +343,7 @@ HOLES: tuple[Hole, ...] = (
         "power.word",
         "A master believes that a node is off because its fencing agent has come back without an error.",
         "asks the devices again, once they have switched it off; only what they say then counts",
-        (*started(0), *elected(0), *MARKED, *SHOT, "world.agent_says_done m=0 n=0", *CLAIMED, *GIVEN_AWAY, *started(1)),
+        (*ASKED_OFF, "world.agent_says_done m=0 n=0", *CLAIMED, *GIVEN_AWAY, *started(1)),
         "always",
         SHOOTING,
         change=believed,
@@ -353,8 +354,7 @@ HOLES: tuple[Hole, ...] = (
         "and came back.",
         "takes the lock only if nobody has written it since before the power-off was asked for",
         (
-            *(*started(0), *elected(0), *MARKED, *SHOT, "world.watchdog_resets n=0", *TAKEN),
-            "world.node_is_verified_off m=0 n=0",
+            *(*ASKED_OFF, "world.watchdog_resets n=0", *TAKEN, "world.node_is_verified_off m=0 n=0"),
             *(*written("service.fence.fenced"), *FREED, *written("service.recovery.start", "s=0 d=0")),
             *(*lrm_does(0, "wait", "needed", "arm", "ask", "granted"), *lrm_does(0, "active", "guarded")),
             *(*chosen(0), *begun(0), *MARKED, *CLAIMED, *GIVEN_AWAY, *started(1)),
@@ -362,6 +362,7 @@ HOLES: tuple[Hole, ...] = (
         "always",
         replace(SHOOTING, happens=SHOOTING.happens | {"lapse"}),
         ANY_POWER_OFF,
+        begin=len(ASKED_OFF),
     ),
     Hole(
         "moment",

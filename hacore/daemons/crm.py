@@ -85,7 +85,8 @@ class Crm(Daemon):
             yield from ask(Say("document_error", {"problem": str(problem)}))
 
     def _hear(self) -> Asking[None]:
-        """What has become of the power-offs. An answer to one that is forgotten by now says nothing."""
+        """What has become of the power-offs. An answer counts as long as the lock is as it was before it was asked for;
+        whether this CRM has been master all the time does not matter."""
         for outcome in (yield from ask(ReapPower())):
             self.awaited -= 1
             known = outcome.off and self.shot.get(outcome.target) == outcome.revision
@@ -270,4 +271,3 @@ class Crm(Daemon):
     @does(protocol.FORGET)
     def _forget(self) -> None:
         self.decision = self.chosen = NOTHING
-        self._forget_shots(self.shot)

@@ -29,7 +29,8 @@ One cluster resource manager (CRM) runs on each node; the one that holds the man
    moment of the answer nothing ran there, and what has booted since must write its lock before it starts anything, or
    finds it taken. An answer that comes late, when the node has been fenced and is back, is about a lock that was
    written since; so it counts for nothing. No answer, or any other, and the lock is waited for as without devices: the
-   watchdog needs no help. Who asked forgets it with all else when it is master no more; a new master asks anew.
+   watchdog needs no help. A CRM remembers what it has asked and heard until that lock is written, also when it is
+   master no more; another one asks anew.
 6. A master that finds nothing to manage for long releases the lock and becomes an ordinary CRM again.
 """
 

@@ -171,14 +171,8 @@ def _power_off(c: Context, m: Expr) -> None:
     c.about[m] = None
 
 
-def forget_power(c: Context, m: Expr) -> None:
-    c.power[m, :] = "none"
-    c.untouched[m, :] = False
-
-
 def _forget_plan(c: Context, m: Expr) -> None:
     _end_plan(c, m)
-    forget_power(c, m)
     c.token[m] = False
 
 

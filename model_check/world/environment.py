@@ -7,7 +7,6 @@ may pass meanwhile. And a node is cut off by its calls failing: any call may, at
 from __future__ import annotations
 
 from model_check.lang import OFF, TRUE, Context, Expr, Model, ahead, every, ite, outlasts, some
-from model_check.world.crm import forget_power
 from model_check.world.fields import RELEASES, Dimensions, faulty
 from model_check.world.lrm import relied_upon
 from model_check.world.slices import Slice
@@ -113,7 +112,8 @@ class Environment:
             c.about_service[m] = None
             c.dest[m] = None
             c.read_gen[m] = 0
-            forget_power(c, m)
+            c.power[m, :] = "none"
+            c.untouched[m, :] = False
 
         self.model.add("world.lrm_starts", lrm_starts, node)
         if self.slice.has("lrm_dies"):
