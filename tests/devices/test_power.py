@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+import sys
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +54,13 @@ def lives(pid: int) -> bool:
     return process is not None and alive(process)
 
 
+def wait_for(what: str, holds: Callable[[], object]) -> None:
+    until_s = now_s() + PATIENT_S
+    while not holds():
+        assert now_s() < until_s, f"waited for {what}, in vain"
+        time.sleep(0.01)
+
+
 def refused(levels: list[list[dict[str, Any]]], within_s: float = PATIENT_S) -> str:
     with pytest.raises(PowerError) as problem:
         power_off(levels, now_s() + within_s)
@@ -85,8 +94,16 @@ def test_an_agent_that_hangs_is_killed_with_all_that_it_started(log: Path) -> No
     assert refused([[device(log, HANGS)]], 1.0) == "level 1: fence_test off did not answer in time"
     assert now_s() - begin_s < PATIENT_S / 2
     child = int((log.parent / "log.child").read_text())
-    while lives(child):
-        assert now_s() - begin_s < PATIENT_S
+    wait_for("its child to end", lambda: not lives(child))
+
+
+def test_an_agent_ends_in_time_even_if_whoever_started_it_is_killed(log: Path) -> None:
+    levels, child = [[device(log, HANGS)]], log.parent / "log.child"
+    script = f"from hacore.devices import power, clock; power.power_off({levels!r}, clock.now_s() + 2)"
+    with subprocess.Popen([sys.executable, "-c", script]) as starter:
+        wait_for("the agent to hang", lambda: child.exists() and child.read_text().endswith("\n"))
+        starter.kill()
+    wait_for("it to end", lambda: not lives(int(child.read_text())))
 
 
 def test_nothing_is_begun_when_time_is_up(log: Path) -> None:
@@ -164,8 +181,8 @@ def node() -> Iterator[subprocess.Popen[bytes]]:
 @pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.join(MISSING)}")
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root: a PID namespace")
 def test_fence_ipmilan_switches_a_node_off(node: subprocess.Popen[bytes]) -> None:
-    while len(inside := descendants(node.pid)) < 3:
-        assert node.poll() is None
+    wait_for("the node to boot", lambda: len(descendants(node.pid)) == 3)
+    inside = descendants(node.pid)
     switch = Switch(node.kill, lambda: node.poll() is None)
     with controllers(switch):
         ipmi = {"agent": "fence_ipmilan", "parameters": switch.parameters}
