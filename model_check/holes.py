@@ -18,7 +18,7 @@ from hacore.protocol.table import ALWAYS, Row, State, Table
 from hacore.protocol.tables import TABLES
 from hacore.protocol.vocabulary import FENCED
 from model_check.lang import Model
-from model_check.meanings import own_moment, short_pause, unmarked, watched_master
+from model_check.meanings import believed, own_moment, short_pause, unmarked, watched_master
 from model_check.properties import add_safety
 from model_check.script import Script
 from model_check.world import world
@@ -96,6 +96,7 @@ MARK_IN_MEMORY = {
     "crm": without_given(CRM, weak.UNMARKED),
 }
 BLIND_RELEASE = {"lrm": without_given(LRM, weak.BLIND_RELEASE)}
+ANY_POWER_OFF = {"crm": without_given(CRM, {"crm.master.take_off": (crm.LOCK_UNTOUCHED,)})}
 NO_TOKEN = {"crm": without_given(CRM, weak.NO_TOKEN)}
 
 # ------------------------------------------------------------------------------------------------------------ scripts
@@ -151,6 +152,10 @@ FENCED_0: Script = (*MARKED, *TAKEN, *written("service.fence.fenced"))
 MOVED: Script = (*FENCED_0, *written("service.recovery.start", "s=0 d=1"))
 """Node 0 is taken for lost and fenced, and the service is placed on node 1."""
 FREED: Script = (*written("node.fence.done", "n=0"), *written("node.unknown.online", "n=0"))
+SHOT: Script = ("crm.master.shoot m=0 n=0", "crm.master.power_off m=0")
+ASKED_OFF: Script = (*started(0), *elected(0), *MARKED, *SHOT)
+CLAIMED: Script = ("crm.master.claim m=0 n=0", "crm.master.take_off m=0", "crm.master.taken m=0")
+GIVEN_AWAY: Script = (*written("service.fence.fenced"), *written("service.recovery.start", "s=0 d=1"))
 ASKS_RELEASE: Script = ("world.restart_asked n=0", *lrm_does(0, "active", "say_restart", "tell", "told"))
 LEAVES: Script = lrm_does(0, "active", "leave_frozen", "leave")
 UPDATED: Script = (
@@ -176,6 +181,12 @@ UPDATED_LRM = replace(
     sentence="An LRM is restarted, and its node is taken for lost.",
     happens=frozenset({"suspect", "restart"}),
     generations=1,
+)
+SHOOTING = replace(
+    SUSPECTED,
+    name="powered off",
+    sentence="A node is taken for lost, and its devices are to switch it off.",
+    happens=frozenset({"suspect", "power"}),
 )
 TWO = replace(SUSPECTED, name="two masters", sentence="Two CRMs, and a node is taken for lost.", managers=2)
 
@@ -286,6 +297,31 @@ HOLES: tuple[Hole, ...] = (
         NO_TOKEN,
         watched_master,
         breaks="OneMaster",
+    ),
+    Hole(
+        "power.word",
+        "A master believes that a node is off because its fencing agent has come back without an error.",
+        "asks the devices again, once they have switched it off; only what they say then counts",
+        (*ASKED_OFF, "world.agent_says_done m=0 n=0", *CLAIMED, *GIVEN_AWAY, *started(1)),
+        "always",
+        SHOOTING,
+        change=believed,
+    ),
+    Hole(
+        "power.stale",
+        "A node was off, and a master knows it. It does not look whether that was before the node was fenced otherwise "
+        "and came back.",
+        "takes the lock only if nobody has written it since before the power-off was asked for",
+        (
+            *(*ASKED_OFF, "world.watchdog_resets n=0", *TAKEN, "world.node_is_verified_off m=0 n=0"),
+            *(*written("service.fence.fenced"), *FREED, *written("service.recovery.start", "s=0 d=0")),
+            *(*lrm_does(0, "wait", "needed", "arm", "ask", "granted"), *lrm_does(0, "active", "guarded")),
+            *(*chosen(0), *begun(0), *MARKED, *CLAIMED, *GIVEN_AWAY, *started(1)),
+        ),
+        "always",
+        replace(SHOOTING, happens=SHOOTING.happens | {"lapse"}),
+        ANY_POWER_OFF,
+        begin=len(ASKED_OFF),
     ),
     Hole(
         "moment",

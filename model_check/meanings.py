@@ -65,6 +65,17 @@ def short_pause(model: Model, dims: Dimensions) -> None:
     also(model, {"lrm.wait.ask": ask, "lrm.wait.arm": arm})
 
 
+def believed(model: Model, dims: Dimensions) -> None:
+    """A master takes the word of whoever was to switch the node off for the fact that it is off."""
+    model.actions = [action for action in model.actions if action.name != "world.node_is_verified_off"]
+
+    def says_so(c: Context, m: Expr, n: Expr) -> None:
+        c.when(c.power[m, n] == "asked")
+        c.power[m, n] = "off"
+
+    model.add("world.agent_says_done", says_so, {"m": dims.manager, "n": dims.node})
+
+
 def unmarked(model: Model, _: Dimensions) -> None:
     """A master takes a node's lock without having marked the node."""
     forget_guards(model, {row.id: row for row in crm.CRM.rows if crm.CHOOSE_NODE in row.do}, "node_state")

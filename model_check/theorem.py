@@ -29,6 +29,8 @@ ASSUMPTIONS = (
     "The durations are safe: lock_ttl_s >= watchdog_s + reset_s, as hacore timing shows, drift included.",
     "The watchdog works: everything on a node has ended reset_s after a deadline of its LRM has passed. That its own "
     "table keeps this is explored by itself.",
+    "A fencing device that says off, when it is asked after it has switched off, speaks of its own node, and truly: at "
+    "that moment everything on the node has ended.",
     "The store works: a transaction happens as a whole or not at all, one after the other, and what it is given is "
     "checked in it.",
     "Facts and actions mean what model_check/world says; which rows there are is read from the tables.",

@@ -7,7 +7,7 @@
 CrmWithin == [
   wait_for_quorum |-> {"wait_for_quorum", "wait.watching", "wait.asked", "wait.resting"},
   slave |-> {"slave", "slave.watching", "slave.asked", "slave.resting"},
-  master |-> {"master", "master.asked", "master.deciding", "master.writing", "master.written", "master.fencing", "master.fenced", "master.retiring", "master.resting"},
+  master |-> {"master", "master.asked", "master.deciding", "master.writing", "master.written", "master.fencing", "master.shooting", "master.claiming", "master.fenced", "master.retiring", "master.resting"},
   lost_manager_lock |-> {"lost_manager_lock"},
   exited |-> {"exited"}]
 CrmStates == UNION {CrmWithin[shown] : shown \in DOMAIN CrmWithin}
@@ -37,12 +37,16 @@ CrmRows == {
   <<"crm.master.blind", "master.deciding", "master.resting", "">>,
   <<"crm.master.change", "master.deciding", "master.writing", "">>,
   <<"crm.master.fence", "master.deciding", "master.fencing", "">>,
+  <<"crm.master.claim", "master.deciding", "master.claiming", "">>,
+  <<"crm.master.shoot", "master.deciding", "master.shooting", "">>,
   <<"crm.master.idle", "master.deciding", "master.retiring", "">>,
   <<"crm.master.done", "master.deciding", "master.resting", "">>,
   <<"crm.master.write", "master.writing", "master.written", "WRITE_CHANGES">>,
   <<"crm.master.written", "master.written", "master.deciding", "">>,
   <<"crm.master.unwritten", "master.written", "master.resting", "">>,
   <<"crm.master.take", "master.fencing", "master.fenced", "TAKE_AGENT_LOCK">>,
+  <<"crm.master.power_off", "master.shooting", "master.deciding", "POWER_OFF">>,
+  <<"crm.master.take_off", "master.claiming", "master.fenced", "TAKE_AGENT_LOCK">>,
   <<"crm.master.taken", "master.fenced", "master.deciding", "">>,
   <<"crm.master.untaken", "master.fenced", "master.resting", "">>,
   <<"crm.master.retire", "master.retiring", "wait_for_quorum", "RELEASE_MANAGER_LOCK">>,

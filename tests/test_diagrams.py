@@ -149,7 +149,7 @@ def test_a_change_of_a_row_changes_a_picture(table: Table) -> None:
             {"id": f"{row.id}_"},
             {"target": "elsewhere"},
             {"ends_round": not row.ends_round},
-            {"guard": HOT & row.guard} if row.guard is not ALWAYS else {"do": (SLAM,)},
+            {"guard": HOT & row.guard} if row.guard is not ALWAYS else {"do": (SLAM,), "given": ()},
         ]
         for change in changes:
             assert dot.pictures(changed(table, number, **change)) != pictures, (row.id, change)

@@ -27,6 +27,7 @@ SECTIONS = {
         "create": "create:create",
         "status": "status:status",
         "node-maintenance": "cluster:node_maintenance",
+        "fencing": "fencing:fencing",
         "disarm": "cluster:disarm",
         "arm": "cluster:arm",
         "settings": "cluster:settings",
@@ -63,9 +64,9 @@ Services (`type:name`, such as proc:web) run on one node each. When a node fails
 services are started elsewhere; never do two nodes run the same service.
 
 All commands work on the cluster in DIR, which is made by `hacore up`, or by `hacore create` for several machines. Only
-`add`, `set`, `remove`, `rules` and `settings set` change the configuration at once; `migrate`, `relocate`, `stop`,
-`node-maintenance`, `disarm` and `arm` queue a command, which the cluster's master carries out or refuses (--wait tells
-you).
+`add`, `set`, `remove`, `rules`, `fencing` and `settings set` change the configuration at once; `migrate`, `relocate`,
+`stop`, `node-maintenance`, `disarm` and `arm` queue a command, which the cluster's master carries out or refuses
+(--wait tells you).
 
 \b
 Examples:

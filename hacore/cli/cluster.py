@@ -22,7 +22,9 @@ from hacore.cli.timing import timing_with
 from hacore.manager.documents import SETTINGS, Settings, commands_of, dump, settings_of, status_of
 from hacore.protocol.requests import Snapshot
 
-PLAIN = {field.name: field.type for field in msgspec.structs.fields(Settings) if field.name != "timing"}
+PLAIN = {
+    field.name: field.type for field in msgspec.structs.fields(Settings) if field.name not in {"timing", "fencing"}
+}
 """The settings that are one word each, and their types."""
 
 SET = """Change settings of the cluster: all that are given, or none if one is refused.
@@ -175,6 +177,7 @@ def settings(ctx: click.Context, as_json: bool) -> None:
         return
     with opened(ctx.obj) as store:
         current = msgspec.structs.asdict(settings_of(read(store)))
+    del current["fencing"]  # which may hold passwords: see hacore fencing
     if as_json:
         say_json(current)
         return

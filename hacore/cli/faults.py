@@ -25,9 +25,10 @@ WORKERS = 2
 FAULTS = """Simulate clusters in trouble: one for each seed, with the daemons and tables that run on nodes.
 
 Before any request of any process it may be paused or killed; nodes are cut off, lose power, reboot and are updated;
-calls to the store are slow, lost, or happen late; services fail, crash and get stuck; operators command this and that.
-A seed decides all of it, and which kinds of trouble there are at all. What hacore promises is looked at in every
-event. Then nothing more happens, and everything must come right.
+calls to the store are slow, lost, or happen late; services fail, crash and get stuck; operators command this and that;
+in every second seed nodes have fencing devices, which work, fail, hang or are late. A seed decides all of it, and which
+kinds of trouble there are at all. What hacore promises is looked at in every event. Then nothing more happens, and
+everything must come right.
 
 A seed that fails is told at once; run it again by its number to see its story.
 

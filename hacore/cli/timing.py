@@ -25,11 +25,15 @@ configuration that is not safe is refused.
 given with --set are kept, all other derived ones are sought. It shows a run in which a lock that lived a little shorter
 would be taken too early.
 
+--power tells the failover's bound with power fencing, if the devices need so long from being asked to the status that
+says off. The master waits for them no longer than for the lock.
+
 \b
 Examples:
   hacore timing
   hacore timing --set hardware_s=10               what would a watchdog of 10 s cost?
   hacore timing --set round_s=0.2 --set call_timeout_s=0.1
+  hacore timing --set hardware_s=10 --power 4     what would IPMI save?
   hacore timing --synthesise --set watchdog_s=20  what is the shortest lock for this watchdog?
   hacore settings set timing.missed_rounds=3      change them, while the cluster is down
 """
@@ -52,9 +56,12 @@ def timing_with(settings: Settings, changes: Mapping[str, Any]) -> Timing:
 @click.command(help=HELP, short_help="Show durations, the safety inequality and a failover's timeline.")
 @settings_option
 @click.option("--synthesise", is_flag=True, help="Find the least durations, and show why less does not do.")
+@click.option(
+    "--power", "power_s", type=click.FloatRange(0), metavar="SECONDS", help="Fencing devices need so long: see below."
+)
 @click.option("--json", "as_json", is_flag=True, help="Answer in JSON.")
 @click.pass_obj
-def timing(directory: Path, timing: dict[str, Any], synthesise: bool, as_json: bool) -> None:
+def timing(directory: Path, timing: dict[str, Any], synthesise: bool, power_s: float | None, as_json: bool) -> None:
     place = click.format_filename(directory)
     settings, source = Settings(), f"the defaults: there is no cluster in {place}"
     if exists(directory):
@@ -64,12 +71,18 @@ def timing(directory: Path, timing: dict[str, Any], synthesise: bool, as_json: b
     given = {**settings.timing, **timing}
     least = _synthesis(result, timing) if synthesise else None
     if as_json:
-        told = _least_facts(result, least) if least else facts(result, given)
+        told = _least_facts(result, least) if least else {**facts(result, given), **_powered(result, power_s)}
         say_json({"source": "cluster" if exists(directory) else "defaults", "tried": timing, **told})
         return
     tried = f", with {', '.join(f'{name}={value:g}' for name, value in timing.items())}" if timing else ""
     click.echo(f"Settings of {source}{tried}\n")
     click.echo("\n".join(_least_text(result, least) if least else _text(result, given)))
+    for bound_s in _powered(result, power_s).values():
+        click.echo(f"At most {bound_s:.2f} s if fencing devices say within {power_s:g} s that the node is off.")
+
+
+def _powered(timing: Timing, power_s: float | None) -> dict[str, float]:
+    return {} if power_s is None else {"failover_powered_s": timing.failover_powered_s(power_s)}
 
 
 def facts(timing: Timing, given: Mapping[str, Any]) -> dict[str, Any]:

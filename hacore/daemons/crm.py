@@ -5,15 +5,28 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from hacore.daemons.base import Daemon, checks, does, sees
-from hacore.manager.documents import STATUS, DocumentError, members_of, outline_of
+from hacore.manager.documents import STATUS, DocumentError, dump, members_of, outline_of, settings_of
 from hacore.manager.memory import Memory
 from hacore.manager.round import NOTHING, busy, decide, fit
 from hacore.manager.view import Event, Sight
 from hacore.protocol import crm as protocol
 from hacore.protocol.locks import FENCING, MANAGER_LOCK, Lock, Watch, agent_lock, heartbeat
 from hacore.protocol.reference import vocabulary as reference
-from hacore.protocol.requests import Asking, Clock, Committed, Document, Read, Say, Sleep, Snapshot, Unavailable, ask
-from hacore.protocol.table import Checker, Fact, Table
+from hacore.protocol.requests import (
+    Asking,
+    Clock,
+    Committed,
+    Document,
+    PowerOff,
+    Read,
+    ReapPower,
+    Say,
+    Sleep,
+    Snapshot,
+    Unavailable,
+    ask,
+)
+from hacore.protocol.table import Action, Checker, Fact, Table
 from hacore.protocol.tables import TABLES
 from hacore.protocol.timing import Timing
 from hacore.protocol.vocabulary import QUORATE
@@ -39,6 +52,12 @@ class Crm(Daemon):
         self.memory = Memory()
         self.decision = self.chosen = NOTHING
         self.node_to_fence = ""
+        self.shot: dict[str, int] = {}
+        """The nodes whose power-off was asked for, and the revision of each one's lock before that."""
+        self.off: set[str] = set()
+        """Of these, those verified to be off."""
+        self.awaited = 0
+        """So many power-offs have not been heard of yet, those included that are forgotten."""
         self.lock = Document(None, 0)
         """The manager lock as this CRM last read or wrote it."""
         self.looked_s = -1.0
@@ -62,6 +81,8 @@ class Crm(Daemon):
     def look(self, facts: tuple[Fact, ...]) -> Asking[None]:
         if not any(fact.checker is Checker.READ for fact in facts):
             return
+        if self.awaited:
+            yield from self._hear()
         answer = yield from ask(Read(("",)))
         self.now_s = yield from ask(Clock())
         self.quorate = not isinstance(answer, Unavailable)
@@ -74,10 +95,22 @@ class Crm(Daemon):
             self.quorate = False
             yield from ask(Say("document_error", {"problem": str(problem)}))
 
+    def _hear(self) -> Asking[None]:
+        """What has become of the power-offs. An answer counts as long as the lock is as it was before it was asked for;
+        whether this CRM has been master all the time does not matter."""
+        for outcome in (yield from ask(ReapPower())):
+            self.awaited -= 1
+            known = outcome.off and self.shot.get(outcome.target) == outcome.revision
+            if known:
+                self.off.add(outcome.target)
+            told = {} if known else {"reason": outcome.reason or "the answer comes too late"}
+            yield from ask(Say("powered_off" if known else "power_off_failed", {"node": outcome.target, **told}))
+
     def _understand(self, seen: Snapshot, facts: tuple[Fact, ...]) -> None:
         nodes = set(members_of(seen)) | set(outline_of(seen).nodes)
         keys = [MANAGER_LOCK, *map(agent_lock, nodes), *map(heartbeat, nodes)]
         self.watch.see(seen, keys, self.now_s)
+        self._forget_shots(node for node, revision in self.shot.items() if seen[agent_lock(node)].revision != revision)
         self.sight = self._sight(seen, nodes)
         if not self.state.startswith("master"):
             self.lock = seen[MANAGER_LOCK]
@@ -108,7 +141,14 @@ class Crm(Daemon):
                 for node in nodes
                 if self.watch.expired(agent_lock(node), Lock.of(seen[agent_lock(node)]), timing.lock_ttl_s, now)
             ),
+            shot=frozenset(self.shot),
+            off=frozenset(self.off),
         )
+
+    def _forget_shots(self, nodes: Iterable[str]) -> None:
+        for node in tuple(nodes):
+            self.shot.pop(node, None)
+            self.off.discard(node)
 
     @sees(QUORATE)
     def _quorate(self) -> bool:
@@ -129,7 +169,15 @@ class Crm(Daemon):
 
     @sees(protocol.FENCE_DUE)
     def _fence_due(self) -> bool:
-        return bool(self.decision.fence_due)
+        return self.decision.fence_due in self.sight.expired
+
+    @sees(protocol.POWERED_OFF)
+    def _powered_off(self) -> bool:
+        return self.decision.fence_due in self.sight.off
+
+    @sees(protocol.POWER_DUE)
+    def _power_due(self) -> bool:
+        return bool(self.decision.power_due)
 
     @sees(protocol.RETIRE_DUE)
     def _retire_due(self) -> bool:
@@ -153,6 +201,10 @@ class Crm(Daemon):
     def _agent_lock(self) -> dict[str, int]:
         key = agent_lock(self.node_to_fence)
         return {key: self.seen[key].revision}
+
+    @checks(protocol.LOCK_UNTOUCHED)
+    def _untouched_lock(self) -> dict[str, int]:
+        return {agent_lock(self.node_to_fence): self.shot[self.node_to_fence]}
 
     # -------------------------------------------------------------------------------------------------- doing
 
@@ -206,9 +258,23 @@ class Crm(Daemon):
         nodes = set(members_of(self.seen)) | set(outline_of(self.seen).nodes)
         self.watch.begin_anew(map(heartbeat, nodes), self.timing.offline_s, self.now_s)
 
-    @does(protocol.CHOOSE_NODE)
-    def _choose_node(self) -> None:
+    @does(protocol.CHOOSE_NODE, protocol.CHOOSE_POWERED_OFF)
+    def _choose_node(self, _: Action) -> None:
         self.node_to_fence = self.decision.fence_due
+
+    @does(protocol.CHOOSE_TO_POWER_OFF)
+    def _choose_to_power_off(self) -> None:
+        node = self.node_to_fence = self.decision.power_due
+        self.shot[node] = self.seen[agent_lock(node)].revision
+
+    @does(protocol.POWER_OFF)
+    def _power_off(self) -> Asking[None]:
+        node = self.node_to_fence
+        lock = Lock.of(self.seen[agent_lock(node)])
+        until_s = self.now_s + self.watch.left_s(agent_lock(node), lock, self.timing.lock_ttl_s, self.now_s)
+        self.awaited += 1
+        yield from ask(Say("power_off_asked", {"node": node}))
+        yield from ask(PowerOff(node, self.shot[node], until_s, dump(settings_of(self.seen).fencing[node])))
 
     @does(protocol.TAKE_AGENT_LOCK)
     def _take_agent_lock(self) -> Asking[None]:

@@ -15,6 +15,7 @@ heartbeat/*     each node's daemons, for their own node
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from math import inf
 from typing import Any, TypeVar
@@ -125,6 +126,33 @@ class LrmStatus(msgspec.Struct):
     """Outcome by uid, for the uids that the manager status still names."""
 
 
+class Secret(msgspec.Struct, forbid_unknown_fields=True):
+    """A value that only nodes know: the content of a file on each of them."""
+
+    file: str
+
+
+class Device(msgspec.Struct, forbid_unknown_fields=True):
+    """A device that can switch a node off: the fence agent that speaks with it, and what the agent needs to know."""
+
+    agent: str
+    """The name of a program of fence-agents, such as fence_ipmilan."""
+    parameters: dict[str, str | Secret] = {}
+
+    def __post_init__(self) -> None:
+        if not _AGENT.match(self.agent):
+            raise ValueError(f"agent '{self.agent}' is no fence agent: its name begins with fence_")
+        for name, value in self.parameters.items():
+            if not _PARAMETER.match(name) or name == "action":
+                raise ValueError(f"a fence agent has no parameter '{name}' for hacore to set")
+            if isinstance(value, str) and "\n" in value:
+                raise ValueError(f"parameter {name} has more than one line")
+
+
+_AGENT = re.compile(r"fence_[a-z0-9_]+\Z")
+_PARAMETER = re.compile(r"[A-Za-z][A-Za-z0-9_-]*\Z")
+
+
 class Settings(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True):
     """What operators set for the whole cluster."""
 
@@ -142,8 +170,12 @@ class Settings(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True):
     rebalance_margin: float = 0.1
     """By which part of itself a move must lessen the imbalance."""
     timing: dict[str, Any] = {}
+    fencing: dict[str, list[list[Device]]] = {}
+    """By node, how it can be switched off: levels that are tried in order, each of devices that must all be off."""
 
     def __post_init__(self) -> None:
+        if not all(devices for levels in self.fencing.values() for devices in (levels, *levels)):
+            raise ValueError("a node's fencing has levels, and each level has devices")
         for name, words in _CHOICES.items():
             if getattr(self, name) not in words:
                 raise ValueError(f"{name} '{getattr(self, name)}' is none of {', '.join(words)}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
 from functools import cache
 from typing import NamedTuple
 
@@ -71,9 +71,22 @@ def fence_due(view: View) -> str:
     return _fence_due(view, _waited_for(view))
 
 
+def power_due(view: View) -> str:
+    """A marked node that is to be powered off, first one that a service waits for; "" if there is none."""
+    able = view.settings.fencing.keys() - view.sight.shot - view.sight.expired
+    return next((node for node in _unfenced(view, _waited_for(view)) if node in able), "")
+
+
 def _fence_due(view: View, waited_for: Iterable[str]) -> str:
-    marked = (node for node in (*waited_for, *sorted(view.status.nodes)) if view.node_state(node) == "fence")
-    return next((node for node in marked if node in view.sight.expired and node not in view.fenced), "")
+    to_be_had = view.sight.expired | view.sight.off
+    return next((node for node in _unfenced(view, waited_for) if node in to_be_had), "")
+
+
+def _unfenced(view: View, waited_for: Iterable[str]) -> Iterator[str]:
+    """The marked nodes for which no evidence is held, first those that services wait for."""
+    for node in (*waited_for, *sorted(view.status.nodes)):
+        if view.node_state(node) == "fence" and node not in view.fenced:
+            yield node
 
 
 @cache

@@ -31,9 +31,11 @@ class Decision:
     events: tuple[Event, ...]
     fence_due: str
     """A marked node whose lock may be taken now, "" if there is none. Taken only when there is nothing to write."""
+    power_due: str
+    """A marked node to be powered off now, "" if there is none. Only when there is nothing to write."""
 
 
-NOTHING = Decision({}, {}, (), "")
+NOTHING = Decision({}, {}, (), "", "")
 """What a master decides that does not see its own node: nothing at all."""
 
 
@@ -180,4 +182,6 @@ def _decision(view: View) -> Decision:
         writes[agent_lock(node)] = Lock.of(view.snapshot[agent_lock(node)]).released().document()
     basis = {key: view.snapshot[key].revision for key in (*writes, STATUS, *map(agent_lock, sorted(view.fenced)))}
     events = (*sorted(view.events, key=lambda event: event.last),)
-    return Decision(writes, basis, events, "" if writes else nodes.fence_due(view))
+    if writes:
+        return Decision(writes, basis, events, "", "")
+    return Decision(writes, basis, events, nodes.fence_due(view), nodes.power_due(view))

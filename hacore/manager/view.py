@@ -46,6 +46,10 @@ class Sight:
     """Nodes whose heartbeat has stood still for an hour."""
     expired: frozenset[str] = frozenset()
     """Nodes whose lock is free or has stood still for its lifetime."""
+    shot: frozenset[str] = frozenset()
+    """Nodes whose power-off was asked for since their lock was written last."""
+    off: frozenset[str] = frozenset()
+    """Of these, nodes that are verified to be off."""
     again: bool = False
     """The nodes were looked at in this round already, and nothing but what was written since is new."""
 

@@ -23,7 +23,15 @@ One cluster resource manager (CRM) runs on each node; the one that holds the man
    lock, taken on condition that the mark stands and the lock is free or long unchanged; and what follows from holding
    it (services in ``recovery``), on condition that the lock is still held for fencing. The evidence lies in the store,
    so a new master goes on exactly where the old one stopped.
-5. A master that finds nothing to manage for long releases the lock and becomes an ordinary CRM again.
+5. Power fencing shortens the wait for the lock, and nothing else. Once the mark is written, the master has the node's
+   devices switch it off and asks them again whether it is; meanwhile its rounds go on. If all say ``off``, it takes the
+   lock on condition that nobody has written it *since before the power-off was asked for*. That is evidence: at the
+   moment of the answer nothing ran there, and what has booted since must write its lock before it starts anything, or
+   finds it taken. An answer that comes late, when the node has been fenced and is back, is about a lock that was
+   written since; so it counts for nothing. No answer, or any other, and the lock is waited for as without devices: the
+   watchdog needs no help. A CRM remembers what it has asked and heard until that lock is written, also when it is
+   master no more; another one asks anew.
+6. A master that finds nothing to manage for long releases the lock and becomes an ordinary CRM again.
 """
 
 FIT = Fact(
@@ -40,6 +48,18 @@ FENCE_DUE = Fact(
     "FENCE_DUE",
     Checker.READ,
     "A node is marked, no evidence is held yet, and its lock is free or was unchanged for its lifetime on this clock.",
+)
+POWERED_OFF = Fact(
+    "POWERED_OFF",
+    Checker.READ,
+    "A node is marked, no evidence is held yet, and its devices have said that it is off, since they were asked to "
+    "switch it off and its lock was written last.",
+)
+POWER_DUE = Fact(
+    "POWER_DUE",
+    Checker.READ,
+    "A node with fencing devices is marked, its lock is not to be had yet, and no power-off was asked for since its "
+    "lock was written last.",
 )
 LOCK_EXPIRED = Fact(
     "LOCK_EXPIRED",
@@ -58,6 +78,9 @@ BASIS_CURRENT = Fact(
 )
 MARK_WRITTEN = Fact("MARK_WRITTEN", Checker.STORE, "The manager status is as it was read: with the mark on that node.")
 AGENT_LOCK_SEEN = Fact("AGENT_LOCK_SEEN", Checker.STORE, "That node's lock is exactly as it was judged.")
+LOCK_UNTOUCHED = Fact(
+    "LOCK_UNTOUCHED", Checker.STORE, "That node's lock is exactly as it was before the power-off was asked for."
+)
 
 TAKE_MANAGER_LOCK = Action("TAKE_MANAGER_LOCK", Site.STORE, "Take the manager lock with a new token.")
 RENEW_MANAGER_LOCK = Action("RENEW_MANAGER_LOCK", Site.STORE, "Renew the manager lock.")
@@ -68,6 +91,13 @@ WRITE_CHANGES = Action(
 TAKE_AGENT_LOCK = Action("TAKE_AGENT_LOCK", Site.STORE, "Take a marked node's lock for fencing, with a new token.")
 CHOOSE_CHANGES = Action("CHOOSE_CHANGES", Site.LOCAL, "Note the changes that were decided.")
 CHOOSE_NODE = Action("CHOOSE_NODE", Site.LOCAL, "Note the first marked node whose lock may be taken.")
+CHOOSE_POWERED_OFF = Action("CHOOSE_POWERED_OFF", Site.LOCAL, "Note the first marked node that is verified to be off.")
+CHOOSE_TO_POWER_OFF = Action(
+    "CHOOSE_TO_POWER_OFF", Site.LOCAL, "Note the first marked node to be powered off, and the revision of its lock."
+)
+POWER_OFF = Action(
+    "POWER_OFF", Site.DEVICE, "Have the node's devices switch it off and say whether it is; the answer comes later."
+)
 FORGET = Action("FORGET", Site.LOCAL, "Forget everything that belonged to being master.")
 
 LEAVING = RESTART_ASKED | SHUTDOWN_ASKED
@@ -87,6 +117,8 @@ STATES = (
     State("master.writing", "About to write what was decided.", "master"),
     State("master.written", "The store has answered, or not, whether it is written.", "master"),
     State("master.fencing", "About to take a marked node's lock.", "master"),
+    State("master.shooting", "About to have a marked node powered off.", "master"),
+    State("master.claiming", "About to take the lock of a node that is verified to be off.", "master"),
     State("master.fenced", "The store has answered, or not, whether that lock is ours.", "master"),
     State("master.retiring", "Nothing to manage: about to free the lock.", "master"),
     State("master.resting", "The round is done.", "master"),
@@ -145,6 +177,8 @@ CRM = Table(
         Row("crm.master.blind", "master.deciding", ~QUORATE, "master.resting"),
         Row("crm.master.change", "master.deciding", CHANGES, "master.writing", do=(CHOOSE_CHANGES,)),
         Row("crm.master.fence", "master.deciding", FENCE_DUE, "master.fencing", do=(CHOOSE_NODE,)),
+        Row("crm.master.claim", "master.deciding", POWERED_OFF, "master.claiming", do=(CHOOSE_POWERED_OFF,)),
+        Row("crm.master.shoot", "master.deciding", POWER_DUE, "master.shooting", do=(CHOOSE_TO_POWER_OFF,)),
         Row("crm.master.idle", "master.deciding", RETIRE_DUE, "master.retiring"),
         Row("crm.master.done", "master.deciding", ALWAYS, "master.resting"),
         Row(
@@ -165,6 +199,23 @@ CRM = Table(
             do=(TAKE_AGENT_LOCK,),
             given=(TOKEN_CURRENT, MARK_WRITTEN, AGENT_LOCK_SEEN),
             why="the mark stands before the lock is taken",
+        ),
+        Row(
+            "crm.master.power_off",
+            "master.shooting",
+            ALWAYS,
+            "master.deciding",
+            do=(POWER_OFF,),
+            why="the mark is written; the answer is waited for while rounds go on",
+        ),
+        Row(
+            "crm.master.take_off",
+            "master.claiming",
+            ALWAYS,
+            "master.fenced",
+            do=(TAKE_AGENT_LOCK,),
+            given=(TOKEN_CURRENT, MARK_WRITTEN, LOCK_UNTOUCHED),
+            why="what has booted since has not got its lock, so it has started nothing",
         ),
         Row("crm.master.taken", "master.fenced", GRANTED, "master.deciding"),
         Row("crm.master.untaken", "master.fenced", ALWAYS, "master.resting"),

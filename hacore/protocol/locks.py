@@ -108,4 +108,8 @@ class Watch:
 
     def expired(self, key: str, lock: Lock, lifetime_s: float, now_s: float) -> bool:
         """Whether the lock is free, or has outlived both its owner's lifetime and the watcher's own."""
-        return not lock.owner or self.unchanged_s(key, now_s) >= max(lock.lifetime_s, lifetime_s)
+        return not lock.owner or self.left_s(key, lock, lifetime_s, now_s) <= 0
+
+    def left_s(self, key: str, lock: Lock, lifetime_s: float, now_s: float) -> float:
+        """For how long the lock must yet stand unchanged to have outlived both."""
+        return max(lock.lifetime_s, lifetime_s) - self.unchanged_s(key, now_s)

@@ -246,6 +246,42 @@ class Migrate(Request[bool]):
     live: bool = True
 
 
+# ------------------------------------------------------------------------------------------------- power fencing
+
+
+@dataclass(frozen=True, slots=True)
+class PowerOff(Request[None]):
+    """Have the devices of the node ``target`` switch it off, and then say whether it is off.
+
+    It goes on while the daemon's rounds go on. What is not verified by ``until_s`` is given up: by then the node's
+    watchdog has done the same.
+    """
+
+    target: str
+    revision: int
+    """Of the target's lock, read before this was asked for. It names this fencing."""
+    until_s: float
+    levels: JSON = field(repr=False)
+    """The node's devices, as in the settings: levels to be tried in order, of devices that must all be off. They may
+    hold passwords, so they are told to nobody else."""
+
+
+@dataclass(frozen=True, slots=True)
+class PowerOutcome:
+    """What became of one power-off. ``off``: each device of a level has said so, after it had switched off."""
+
+    target: str
+    revision: int
+    off: bool
+    reason: str = ""
+    """Why it is not known to be off."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReapPower(Request[tuple[PowerOutcome, ...]]):
+    """The outcomes of the power-offs that have ended since last asked, each once."""
+
+
 # --------------------------------------------------------------------------------- the multiplexer and its hardware
 
 

@@ -74,6 +74,12 @@ def waits_s(it: Any) -> tuple[Any, Any]:
     return it.lock_ttl_s, it.offline_delay_s + it.round_s
 
 
+def powered_wait_s(it: Any, power_s: Any) -> Any:
+    """For what it waits if the node's devices verify within ``power_s`` that it is off. First the mark is written, with
+    four calls: renew, read, write, read."""
+    return it.offline_delay_s + it.round_s + 4 * it.call_timeout_s + power_s
+
+
 def failover_s(it: Any, wait_s: Any) -> Any:
     """From a node's failure to the start of its services elsewhere, in the worst case, the master not being on it."""
     begin = it.round_s + it.call_timeout_s + wait_s
@@ -207,6 +213,10 @@ class Timing:
     def failover_s(self) -> float:
         """The worst case from a node's failure to the start of its services elsewhere, the master not being on it."""
         return float(failover_s(self, max(waits_s(self))))
+
+    def failover_powered_s(self, power_s: float) -> float:
+        """The same with power fencing that takes ``power_s``; the lock is waited for no longer than without."""
+        return float(failover_s(self, min(max(waits_s(self)), powered_wait_s(self, power_s))))
 
     @property
     def failover_with_master_s(self) -> float:

@@ -30,8 +30,10 @@ from hacore.protocol.requests import (
     Inbox,
     KeepAlive,
     OpenWatchdog,
+    PowerOff,
     Read,
     Reap,
+    ReapPower,
     Request,
     Say,
     Sleep,
@@ -43,6 +45,7 @@ from hacore.protocol.requests import (
 from hacore.runtime.cluster import read_settings, timing_of
 from hacore.runtime.config import load, open_store, state_path
 from hacore.runtime.drive import Answers, drive
+from hacore.runtime.fencing import Fencing
 from hacore.runtime.multiplexer import run_multiplexer
 from hacore.runtime.sd_notify import Systemd
 from hacore.runtime.trace import Trace
@@ -91,6 +94,7 @@ class _Host:
         self.wake = threading.Event()
         self.asked: set[str] = set()
         self.watchdog = WatchdogClient(home / "mux.sock", daemon.timing.call_timeout_s)
+        self.fencing = Fencing(self.wake)
         self.workers = Workers(daemon.node, home, self.trace, self.wake)
         for number, word in SIGNALS.items():
             signal.signal(number, self._hearing(word))
@@ -133,6 +137,8 @@ class _Host:
             CloseWatchdog: lambda _: self.watchdog.close(),
             Spawn: self.workers.spawn,
             Reap: self.workers.reap,
+            PowerOff: self.fencing.power_off,
+            ReapPower: self.fencing.reap,
             Fired: _told,
             Say: _told,
         }

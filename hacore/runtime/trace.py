@@ -2,13 +2,15 @@
 
 Lines have ``t`` (CLOCK_BOOTTIME, seconds), ``node``, ``daemon``, and either ``row`` with ``from``, ``to`` and the
 ``facts`` that held, or ``say`` with what it is ``about``, or ``ask`` with the request's kind and fields, and its
-``answer``. A line of a daemon that was killed meanwhile may be cut off, so readers pass over what is no JSON.
+``answer``. What a request does not show in its ``repr`` may be secret, and is left out. A line of a daemon that was
+killed meanwhile may be cut off, so readers pass over what is no JSON.
 """
 
 from __future__ import annotations
 
 import logging
 import os
+from dataclasses import fields
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import Any
@@ -61,5 +63,7 @@ def _told(request: Request[Any], answer: object) -> dict[str, Any]:
     if isinstance(request, Say):
         return {"say": request.event, "about": request.fields}
     kind = type(answer).__name__
-    told = {"ask": type(request).__name__, **msgspec.to_builtins(request)}
+    secret = {each.name for each in fields(request) if not each.repr}  # type: ignore[arg-type] # all are dataclasses
+    about = {name: value for name, value in msgspec.to_builtins(request).items() if name not in secret}
+    told = {"ask": type(request).__name__, **about}
     return {**told, "answer": answer if kind in {"float", "bool", "NoneType", "tuple", "frozenset"} else {kind: answer}}

@@ -19,9 +19,11 @@ from hacore.protocol.requests import (
     Migrate,
     OpenHardware,
     OpenWatchdog,
+    PowerOff,
     Probe,
     Read,
     Reap,
+    ReapPower,
     Receive,
     Refused,
     Reply,
@@ -32,6 +34,7 @@ from hacore.protocol.requests import (
     Stop,
     Transact,
 )
+from hacore.sim.power import PowerDevices
 from hacore.sim.processes import BOOT_S, CUT, NO_ANSWER, Call, Client, Node, Process
 
 if TYPE_CHECKING:
@@ -48,6 +51,7 @@ class Devices:
 
     def __init__(self, world: World) -> None:
         self.world = world
+        self.power = PowerDevices(world)
         self._answers: dict[type[Request[Any]], Callable[[Process, Any], tuple[bool, Any]]] = {
             Fired: self._fired,
             Say: self._say,
@@ -60,6 +64,8 @@ class Devices:
             CloseWatchdog: lambda process, _: self._ask(process, "close", 0.0),
             Spawn: self._spawn,
             Reap: self._reap,
+            PowerOff: self.power.off,
+            ReapPower: self.power.reap,
             Probe: lambda process, request: (False, request.sid in process.node.running),
             Start: self._start,
             Stop: self._stop,

@@ -9,6 +9,7 @@ from typing import Any
 from hacore.manager.documents import SETTINGS, SHUTDOWN_POLICIES, Resource
 from hacore.protocol.requests import Request
 from hacore.sim.operators import Operator
+from hacore.sim.power import fencing_of
 from hacore.sim.processes import BOOT_S, Process
 from hacore.sim.promises import Unsettled, Violation
 from hacore.sim.world import World
@@ -23,6 +24,8 @@ GAPS_S = (0.7, 2.0, 5.0)
 """The mean time between one trouble and the next."""
 SLOW_RATES = (0, 0.02, 0.2)
 """How probable it is that a call to the store takes nearly as long as it may."""
+ON_AGAIN_S = 20.0
+"""Within this time somebody switches on again what a fencing device has switched off."""
 KINDS = ("crm", "lrm", "mux")
 SERVICES = {"ct:1": "n1", "ct:2": "n2", "ct:3": "n1", "ct:4": "n3"}
 
@@ -33,7 +36,10 @@ def spread(services: int, nodes: int) -> dict[str, str]:
 
 
 class Seed:
-    """A cluster, trouble, quiet; the same arguments give the same run, event by event. ``kinds``: see World."""
+    """A cluster, trouble, quiet; the same arguments give the same run, event by event. ``kinds``: see World.
+
+    In every second seed the nodes have fencing devices, which work, fail or hang.
+    """
 
     def __init__(
         self,
@@ -52,7 +58,8 @@ class Seed:
         """Raises Violation or Unsettled."""
         world = self.world
         try:
-            world.begin(self.services, shutdown_policy=world.rng.choice(SHUTDOWN_POLICIES))
+            fencing = {"fencing": fencing_of(world.nodes)} if world.seed % 2 else {}
+            world.begin(self.services, shutdown_policy=world.rng.choice(SHUTDOWN_POLICIES), **fencing)
             world.run(3.0)
             self.chaos.begin(self.duration_s)
             world.run(self.duration_s)
@@ -96,6 +103,7 @@ class Chaos:
         self.gap_s = self.rng.choice(GAPS_S)
         self.until_s = 0.0
         world.slow = self.rng.choice(SLOW_RATES)
+        world.devices.power.on_again_s = ON_AGAIN_S
 
     def begin(self, duration_s: float) -> None:
         self.until_s = self.world.now + duration_s
@@ -202,7 +210,8 @@ class Chaos:
         self.operator.command(self.rng.choice(["disarm-ha freeze", "disarm-ha ignore", "arm-ha", "arm-ha"]))
 
     def _policy(self) -> None:
-        self.world.write(SETTINGS, {"shutdown_policy": self.rng.choice(SHUTDOWN_POLICIES)})
+        settings = self.world.store[SETTINGS].value or {}
+        self.world.write(SETTINGS, {**settings, "shutdown_policy": self.rng.choice(SHUTDOWN_POLICIES)})
 
     def _configure(self) -> None:
         """Add a service, or remove one that is stopped (what is removed while it may run is nobody's business)."""

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from hacore.daemons.base import Machine
 from hacore.daemons.machine import QuickStepper
-from hacore.protocol.requests import Asking, Message, Outcome, Refused, Sleep, Unavailable
+from hacore.protocol.requests import Asking, Message, Outcome, PowerOutcome, Refused, Sleep, Unavailable
 
 BOOT_S = 2.0
 """A node boots in this time."""
@@ -42,6 +42,8 @@ class Process:
     asked: set[str] = field(default_factory=set)
     ended: list[Outcome] = field(default_factory=list)
     """An LRM's workers that have ended, not yet reaped."""
+    shot: list[PowerOutcome] = field(default_factory=list)
+    """What has become of a CRM's power-offs, not yet reaped."""
     client: Client | None = None
     messages: deque[Message] = field(default_factory=deque)
     receiving: int = 0

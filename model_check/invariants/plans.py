@@ -13,6 +13,7 @@ from model_check.invariants.words import (
     ended,
     firm,
     late_release,
+    newly_here,
     per_manager_node,
     per_node,
     per_plan,
@@ -71,8 +72,9 @@ IN_PLANS = (
             d.manager,
             lambda m: (
                 implies(c.plan[m] != "none", c.crm[m] == "master.writing")
-                & implies(c.basis[m] | c.lock_seen[m], c.crm[m].isin("master.writing", "master.fencing"))
-                & implies((c.crm[m] == "master.fencing"), c.plan[m] == "none")
+                & implies(c.lock_seen[m], c.crm[m].isin("master.writing", "master.fencing"))
+                & implies(c.basis[m], c.crm[m].isin("master.writing", "master.fencing", "master.claiming"))
+                & implies(c.crm[m].isin("master.fencing", "master.claiming"), c.plan[m] == "none")
                 & implies(c.plan[m] == "none", c.read_gen[m] == 0)
                 & implies(c.plan[m].isin(*PLACED_ROWS), ~c.dest[m].is_none())
             ),
@@ -143,6 +145,33 @@ IN_PLANS = (
                 c.token[m] & c.basis[m] & c.lock_seen[m] & (c.crm[m] == "master.fencing") & (c.about[m] == n),
                 (c.lock[n] == "free") | passed(c.lease[n]),
             )
+        ),
+    ),
+    Property(
+        "Untouched",
+        "Whose lock nobody has written since the power-off was asked for, that node's LRM owned it then.",
+        per_manager_node(lambda c, d, m, n: implies(c.untouched[m, n], c.lock[n] == "lrm")),
+    ),
+    Property(
+        "PoweredOff",
+        "Where a node was verified to be off, and nobody has written its lock since before that was asked for, no LRM "
+        "holds it, and at most what is new runs there.",
+        per_plan(
+            lambda c, d, m, n, s: implies(
+                (c.power[m, n] == "off") & c.untouched[m, n],
+                ~c.lrm[n].isin(*HOLDING)
+                & ~((c.lrm[n] == "wait.asked") & (c.call[n] == "granted"))
+                & (c.worker[n, s] == "none")
+                & ~starts(c, n, s)
+                & (~c.runs[n, s] | newly_here(c, n, s)),
+            )
+        ),
+    ),
+    Property(
+        "ClaimingLook",
+        "Who is about to take the lock of a node that is off has had it verified.",
+        per_manager_node(
+            lambda c, d, m, n: implies((c.crm[m] == "master.claiming") & (c.about[m] == n), c.power[m, n] == "off")
         ),
     ),
     Property(

@@ -55,6 +55,8 @@ SMALL = (
     _ground("killed", "lrm_dies suspect", "lrm service worker crm node"),
     _ground("one disarm, suspect", "disarm suspect", "lrm service disarm node", nodes=1),
     _ground("unanswered", "suspect unanswered crash", "lrm crm service node"),
+    _ground("one powered off", "suspect power lapse", "crm service node", nodes=1),
+    _ground("powered off", "suspect power", "crm service node"),
     _ground("one disarm, late", "disarm late", "lrm service disarm", nodes=1),
     _ground("one disarm, restart", "disarm restart", "lrm service disarm", nodes=1, generations=2, large=True),
     _ground("update", "suspect restart", "lrm service crm", large=True),

@@ -20,6 +20,7 @@ OBSERVED = {
     "worker": "the worker never is",
     "outcome": "the worker never reports",
     "lock": "the lock never is",
+    "power": "the power-off never is",
     "runs": "whether the service runs never is",
 }
 """What an operator could see: the rest is book-keeping."""

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 
 from hacore.protocol import crm as protocol
 from hacore.protocol.vocabulary import GRANTED, RESTART_ASKED, SHUTDOWN_ASKED
-from model_check.lang import FALSE, OFF, TRUE, Context, Domain, Expr, passed
+from model_check.lang import FALSE, OFF, TRUE, Context, Domain, Expr, passed, some
 from model_check.world.fields import Dimensions
 from model_check.world.records import Records
 from model_check.world.rows import UNKNOWN, Choice, Effect, Outcome, Reader, Way
@@ -35,6 +35,8 @@ class CrmReader:
                 protocol.RETIRE_DUE: lambda c, m: UNKNOWN if self.slice.has("retire") else FALSE,
                 protocol.CHANGES: lambda c, m: UNKNOWN,
                 protocol.FENCE_DUE: lambda c, m: UNKNOWN,
+                protocol.POWERED_OFF: lambda c, m: UNKNOWN if self.slice.has("power") else FALSE,
+                protocol.POWER_DUE: lambda c, m: UNKNOWN if self.slice.has("power") else FALSE,
                 protocol.LOCK_EXPIRED: self.spells.lock_expired,
                 GRANTED: lambda c, m: c.granted[m],
                 RESTART_ASKED: lambda c, m: FALSE,
@@ -43,6 +45,8 @@ class CrmReader:
             local={
                 protocol.CHOOSE_CHANGES: Choice(self.records.plans),
                 protocol.CHOOSE_NODE: Choice(self._nodes_to_fence),
+                protocol.CHOOSE_POWERED_OFF: Choice(self._nodes_powered_off),
+                protocol.CHOOSE_TO_POWER_OFF: Choice(self._nodes_to_power_off),
                 protocol.FORGET: _forget_plan,
             },
             effects={
@@ -50,6 +54,7 @@ class CrmReader:
                 protocol.RENEW_MANAGER_LOCK: [Outcome("", _grant), refused],
                 protocol.RELEASE_MANAGER_LOCK: [Outcome("", self._release), refused],
                 protocol.WRITE_CHANGES: [*self._writings(), Outcome(" (refused)", _unwritten, Way.REFUSED)],
+                protocol.POWER_OFF: [Outcome("", _power_off)],
                 protocol.TAKE_AGENT_LOCK: [*self._takings(), Outcome(" (refused)", _untaken, Way.REFUSED)],
             },
             store={
@@ -58,6 +63,9 @@ class CrmReader:
                 protocol.BASIS_CURRENT: lambda c, m: c.basis[m] & c.lock_seen[m],
                 protocol.MARK_WRITTEN: lambda c, m: c.basis[m],
                 protocol.AGENT_LOCK_SEEN: lambda c, m: c.lock_seen[m],
+                protocol.LOCK_UNTOUCHED: lambda c, m: some(
+                    self.dims.node, lambda n: (c.about[m] == n) & c.untouched[m, n]
+                ),
             },
             blind=self.spells.masters,
             forget={GRANTED: _forget_grant},
@@ -70,6 +78,24 @@ class CrmReader:
             c.about[m] = n
             c.basis[m] = True
             c.lock_seen[m] = True
+
+        yield "", {"n": self.dims.node}, choose
+
+    def _nodes_powered_off(self, _: Context) -> Iterator[tuple[str, Mapping[str, Domain], Effect]]:
+        def choose(c: Context, m: Expr, n: Expr) -> None:
+            c.when(c.node_state[n] == "fence", ~(c.lock[n] == "fencing"), c.power[m, n] == "off")
+            c.about[m] = n
+            c.basis[m] = True
+
+        yield "", {"n": self.dims.node}, choose
+
+    def _nodes_to_power_off(self, _: Context) -> Iterator[tuple[str, Mapping[str, Domain], Effect]]:
+        def choose(c: Context, m: Expr, n: Expr) -> None:
+            c.when(c.node_state[n] == "fence", c.lock[n] == "lrm")
+            c.when((c.power[m, n] == "none") | ~c.untouched[m, n])
+            c.about[m] = n
+            c.power[m, n] = "none"
+            c.untouched[m, n] = True
 
         yield "", {"n": self.dims.node}, choose
 
@@ -114,6 +140,7 @@ class CrmReader:
             c.mine[n] = False
             c.late_valid[n] = c.late_valid[n] & ~(c.late[n] == "release")
             c.lock_seen[:] = lambda k: c.lock_seen[k] & ~(c.about[k] == n) & ~(k == m)
+            c.untouched[:, n] = False
             c.stale_write = c.stale_write | ~c.token[m]
             c.basis[m] = False
             c.about[m] = None
@@ -137,6 +164,11 @@ def _refuse(c: Context, m: Expr) -> None:
 
 def _forget_grant(c: Context, m: Expr) -> None:
     c.granted[m] = False
+
+
+def _power_off(c: Context, m: Expr) -> None:
+    c.power[m, c.about[m]] = "asked"
+    c.about[m] = None
 
 
 def _forget_plan(c: Context, m: Expr) -> None:

@@ -46,8 +46,15 @@ class Environment:
             c.when(self.spells.troubled(c, n))
             self.die(c, n)
 
+        def is_off(c: Context, m: Expr, n: Expr) -> None:
+            c.when(c.power[m, n] == "asked")
+            self.die(c, n)
+            c.power[m, n] = "off"
+
         if self.slice.has("crash"):
             self.model.add("world.node_crashes", crashes, {"n": self.dims.node})
+        if self.slice.has("power"):
+            self.model.add("world.node_is_verified_off", is_off, {"m": self.dims.manager, "n": self.dims.node})
 
     def die(self, c: Context, n: Expr) -> None:
         """Everything on the node ends; what it sent may still arrive. Later it boots, or it never does."""
@@ -105,6 +112,8 @@ class Environment:
             c.about_service[m] = None
             c.dest[m] = None
             c.read_gen[m] = 0
+            c.power[m, :] = "none"
+            c.untouched[m, :] = False
 
         self.model.add("world.lrm_starts", lrm_starts, node)
         if self.slice.has("lrm_dies"):
@@ -173,6 +182,7 @@ class Environment:
             c.lease[n] = OFF
             c.mine[n] = False
             c.lock_seen[:] = lambda m: c.lock_seen[m] & ~relied_upon(c, m, n)
+            c.untouched[:, n] = False
             self._arrived(c, n)
 
         def word_arrives(c: Context, n: Expr) -> None:

@@ -124,13 +124,15 @@ def _store(dims: Dimensions, slice_: Slice, service: Type, node_state: Type, dis
 
 
 def _manager(dims: Dimensions, slice_: Slice, crm: Type, plan: Type) -> list[Field]:
-    one = (dims.manager,)
+    one, both = (dims.manager,), (dims.manager, dims.node)
     return [
         Field("crm", crm, one, "wait_for_quorum", "The state of the CRM."),
         Field("granted", BOOL, one, False, "The store has granted what was last asked."),
         Field("token", BOOL, one, False, "The manager lock is as this CRM last read or wrote it."),
         Field("basis", BOOL, one, False, "The documents that the plan rests on are as they were read."),
         Field("lock_seen", BOOL, one, False, "The agent lock that the plan rests on is as it was read."),
+        Field("power", Enum("power", ("none", "asked", "off")), both, "none", "The power-off that this CRM asked for."),
+        Field("untouched", BOOL, both, False, "That node's lock is as it was before that."),
         Field("plan", plan, one, "none", "The row that is decided and not yet written."),
         Field("about", Ref(dims.node, none=True), one, None, "The node that it is about."),
         Field("about_service", Ref(dims.service, none=True), one, None, "The service that it is about."),

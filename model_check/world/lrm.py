@@ -284,6 +284,7 @@ class LrmReader:
     def _lock_written(self, c: Context, n: Expr) -> None:
         """Whoever relied on the lock as it was relies on it no more."""
         c.lock_seen[:] = lambda m: c.lock_seen[m] & ~relied_upon(c, m, n)
+        c.untouched[:, n] = False
         c.late_valid[n] = c.late_valid[n] & (c.late[n] != "release")
 
     def _published(self) -> Iterator[Outcome]:

@@ -202,6 +202,7 @@ class Records:
     def _free(self, c: Context, m: Expr) -> None:
         c.lock[c.about[m]] = "free"
         c.mine[c.about[m]] = False
+        c.untouched[:, c.about[m]] = False
         c.late_valid[c.about[m]] = c.late_valid[c.about[m]] & (c.late[c.about[m]] != "release")
 
 

@@ -31,6 +31,7 @@ HAPPENINGS = {
     "live": "services move while they run",
     "idle": "an LRM with nothing to do lets go",
     "retire": "a master with nothing to do lets go",
+    "power": "a master has a marked node powered off, and hears that it is off",
 }
 """What may happen, besides daemons taking their steps, or pausing between any two of them for as long as they like."""
 
@@ -81,6 +82,13 @@ QUICK = (
         "A node crashes, is cut off, or is only suspected; its service comes up on the other. One master; nothing is "
         "asked by operators; every other call is answered.",
         "crash lapse suspect",
+        faulty=1,
+        shows=("recovery",),
+    ),
+    _slice(
+        "power fencing",
+        "A node is suspected, and the master has it powered off; it boots again at any moment. No time-outs.",
+        "suspect power",
         faulty=1,
         shows=("recovery",),
     ),
@@ -144,6 +152,13 @@ QUICK = (
 )
 DEFAULT = (
     *QUICK,
+    _slice(
+        "power fencing late",
+        "One node that may fail, and be powered off, verified long after it has been fenced otherwise.",
+        "lapse suspect power crash unanswered",
+        nodes=1,
+        faulty=1,
+    ),
     _slice("unanswered", "As failover; answers of the store are lost.", "crash lapse suspect unanswered", faulty=1),
     _slice(
         "updates",
@@ -311,6 +326,7 @@ SMALL = (
     _slice("disarm", "One node.", "disarm", nodes=1, generations=1),
     _slice("move", "A service moves; nothing fails.", "move", faulty=0),
     _slice("masters", "One node, two CRMs.", "manager_dies", nodes=1, managers=2),
+    _slice("power fencing", "One node, which is powered off.", "suspect power", nodes=1),
     _slice("new", "One node fails.", "idle crash unguarded", nodes=1),
 )
 """Small enough for TLC to enumerate in seconds: both engines must count the same states."""

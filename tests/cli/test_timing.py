@@ -111,3 +111,12 @@ def test_the_least_durations_as_text(cluster: Cluster) -> None:
 def test_the_least_durations_of_nothing(cluster: Cluster) -> None:
     assert "unsafe: " in cluster.refused("timing", "--synthesise", "--set", "lock_ttl_s=1")
     assert "unknown timing setting" in cluster.refused("timing", "--synthesise", "--set", "lock=1")
+
+
+def test_what_power_fencing_saves(cluster: Cluster) -> None:
+    timing = Timing(hardware_s=10)
+    words = ("timing", "--set", "hardware_s=10", "--power", "4")
+    assert cluster.json(*words)["failover_powered_s"] == timing.failover_powered_s(4.0)
+    bound = f"At most {timing.failover_powered_s(4.0):.2f} s if fencing devices say within 4 s that the node is off.\n"
+    assert cluster.ok(*words).endswith(bound)
+    assert "fencing devices" not in cluster.ok("timing")

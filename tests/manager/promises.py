@@ -188,6 +188,17 @@ def marks_a_node_only_for_a_service_in_fence(trial: Trial) -> None:
     assert freed == {agent_lock(fields["node"]) for fields in told if fields["from"] == "fence"}
 
 
+def powers_off_only_what_is_marked_and_waited_for(trial: Trial) -> None:
+    """At once, or when all is written: the node has devices, and was not asked for; its lock is not to be had."""
+    assert not (trial.decision.power_due and trial.decision.writes)
+    sight = trial.cluster.sight
+    settled = settle(after(trial.before, trial.decision), sight, most=4)
+    if node := decide(OWN, settled, sight).power_due:
+        assert status_of(settled).nodes[node] == "fence"
+        assert agent_lock(node) not in trial.fenced
+        assert node in trial.cluster.settings.fencing.keys() - sight.expired - sight.shot
+
+
 PROMISES: tuple[Callable[[Trial], Any], ...] = (
     depends_on_nothing_else,
     comes_to_rest,
@@ -202,4 +213,5 @@ PROMISES: tuple[Callable[[Trial], Any], ...] = (
     moves_nothing_that_may_run,
     leaves_error_alone,
     marks_a_node_only_for_a_service_in_fence,
+    powers_off_only_what_is_marked_and_waited_for,
 )

@@ -12,10 +12,12 @@ from hacore.manager.documents import (
     COMMANDS,
     RESOURCES,
     STATUS,
+    Device,
     DocumentError,
     LrmStatus,
     Record,
     Resource,
+    Settings,
     resources_of,
     status_of,
 )
@@ -28,7 +30,7 @@ from hacore.protocol.requests import Document, Snapshot
 from hacore.protocol.service import SERVICE
 from hacore.protocol.table import ALWAYS
 from hacore.protocol.tables import TABLES
-from tests.manager.cluster import OWN, WEB, Cluster, after, event, fired, kinds, settle
+from tests.manager.cluster import OWN, VM, WEB, Cluster, after, event, fired, kinds, settle
 from tests.manager.promises import (
     PROMISES,
     Trial,
@@ -37,6 +39,7 @@ from tests.manager.promises import (
     leaves_fence_by_evidence_only,
     leaves_operators_what_is_theirs,
     moves_nothing_that_may_run,
+    powers_off_only_what_is_marked_and_waited_for,
     touches_nothing_frozen,
 )
 from tests.manager.worlds import clusters
@@ -161,6 +164,28 @@ def test_fencing_takes_a_mark_first_then_the_lock_when_it_is_to_be_had() -> None
     assert (decision.fence_due, decision.writes) == ("n1", {})
 
 
+def test_a_marked_node_with_devices_is_powered_off_once_while_its_lock_is_not_to_be_had() -> None:
+    cluster = Cluster(locks={"n1": Lock("n1", 4, 9, 9.0), "n2": Lock("n2", 4, 9, 9.0)})
+    cluster.settings = Settings(fencing={"n1": [[Device("fence_dummy")]]})
+    cluster.service(WEB, Record("started", "n1", "7", running=True))
+    cluster.service(VM, Record("started", "n2", "8", running=True))
+    cluster.lose("n1", "n2")
+    marking = cluster.decide()
+    assert (marking.power_due, [*marking.writes]) == ("", [STATUS]), "the mark is written first"
+    marked = settle(cluster.snapshot(), cluster.sight)
+
+    def due(**sight: Any) -> tuple[str, str]:
+        decision = decide(OWN, marked, replace(cluster.sight, **sight))
+        assert decision.writes == {}
+        return decision.power_due, decision.fence_due
+
+    n1 = frozenset({"n1"})
+    assert due() == ("n1", ""), "n2 has no devices"
+    assert due(shot=n1) == ("", "")
+    assert due(shot=n1, off=n1) == ("", "n1")
+    assert due(expired=n1) == ("", "n1"), "its watchdog was first"
+
+
 def test_a_lock_that_is_held_already_is_not_taken_again() -> None:
     cluster = Cluster()
     cluster.service(WEB, Record("recovery", "n2", "7"))
@@ -253,6 +278,13 @@ def test_a_promise_is_seen_to_be_broken(row: str, changes: dict[str, Any], promi
     promise(Trial.of(cluster))
     with patch.dict(TABLES, service=replace(SERVICE, rows=rows)), pytest.raises(AssertionError):
         promise(Trial.of(cluster))
+
+
+def test_a_power_off_of_what_is_not_marked_is_found() -> None:
+    cluster = Cluster(settings=Settings(fencing={"n1": [[Device("fence_dummy")]]}))
+    powers_off_only_what_is_marked_and_waited_for(Trial.of(cluster))
+    with patch("hacore.manager.nodes._unfenced", lambda *_: iter(["n1"])), pytest.raises(AssertionError):
+        powers_off_only_what_is_marked_and_waited_for(Trial.of(cluster))
 
 
 def test_the_master_names_itself() -> None:

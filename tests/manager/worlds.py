@@ -2,7 +2,7 @@
 
 from hypothesis import strategies as st
 
-from hacore.manager.documents import Command, Commands, Disarm, LrmStatus, Record, Resource, Settings, Status
+from hacore.manager.documents import Command, Commands, Device, Disarm, LrmStatus, Record, Resource, Settings, Status
 from hacore.manager.view import Sight
 from hacore.protocol.locks import FENCING, Lock
 from hacore.protocol.service import SERVICE
@@ -87,7 +87,10 @@ def clusters(draw: st.DrawFn) -> Cluster:
             node: Lock(owner, 5, 3, 9.0)
             for node, owner in draw(st.dictionaries(nodes, st.sampled_from(["", "self", FENCING]))).items()
         },
-        settings=Settings(rebalance_on_start=draw(st.booleans())),
+        settings=Settings(
+            rebalance_on_start=draw(st.booleans()),
+            fencing={node: [[Device("fence_dummy")]] for node in ("n1", "n2", "n4")},
+        ),
         members=draw(members),
         commands=Commands(2, [Command(number, text) for number, text in enumerate(texts, 1)]),
         sight=draw(sights()),
@@ -98,9 +101,12 @@ def clusters(draw: st.DrawFn) -> Cluster:
 def sights(draw: st.DrawFn) -> Sight:
     """What a CRM on n3 can see: who is lost is not online, who is gone for long is lost."""
     seen = {node: draw(sightings) for node in FOUR} | {OWN: "online"}
+    shot = draw(st.sampled_from([{}, {"n1": False}, {"n1": True}, {"n2": True, "n4": False}]))
     return Sight(
         online=frozenset(node for node in FOUR if seen[node] == "online"),
         lost=frozenset(node for node in FOUR if seen[node] in {"lost", "gone"}),
         gone_long=frozenset(node for node in FOUR if seen[node] == "gone"),
         expired=frozenset(draw(st.sets(nodes))),
+        shot=frozenset(shot),
+        off=frozenset(node for node, known in shot.items() if known),
     )

@@ -199,7 +199,7 @@ def violated(hole: Hole, properties: list[str]) -> str | None:
     return found.violated[0] if found.violated else None
 
 
-QUICK = ("d", "f.watchdog")
+QUICK = ("d", "f.watchdog", "power.word")
 
 
 @pytest.mark.parametrize("name", QUICK)

@@ -226,24 +226,37 @@ def writes_without_token(table: Table) -> Problems:
         for row in table.rows
         if table.state_named[row.state].shown == "master"
         and row.effect
+        and row.effect.site is Site.STORE
         and row.effect is not HEARTBEAT
         and crm.TOKEN_CURRENT not in row.given
     ]
 
 
 def fences_without_mark(table: Table) -> Problems:
+    """Takes a node's lock without looking whether the mark stands, and the lock is as it was judged."""
+    looks = {"master.fencing": crm.AGENT_LOCK_SEEN, "master.claiming": crm.LOCK_UNTOUCHED}
     return [
         row.id
         for row in table.rows
-        if crm.TAKE_AGENT_LOCK in row.do and not {crm.MARK_WRITTEN, crm.AGENT_LOCK_SEEN} <= {*row.given}
+        if crm.TAKE_AGENT_LOCK in row.do and not {crm.MARK_WRITTEN, looks[row.state]} <= {*row.given}
     ]
 
 
 def fences_before_it_has_written(table: Table) -> Problems:
     """The choice of a node to fence stands below the row that writes first what is still to be changed."""
     rows = [row.guard for row in table.by_state["master.deciding"]]
-    order = [guard for guard in rows if guard in {crm.CHANGES, crm.FENCE_DUE}]
-    return [] if order == [crm.CHANGES, crm.FENCE_DUE] else ["master.deciding"]
+    order = [crm.CHANGES, crm.FENCE_DUE, crm.POWERED_OFF, crm.POWER_DUE]
+    return [] if [guard for guard in rows if guard in order] == order else ["master.deciding"]
+
+
+def powers_off_undecided(table: Table) -> Problems:
+    """Rows from which a power-off follows, other than the decision that a marked node is due."""
+    shooting = {row.state for row in table.rows if crm.POWER_OFF in row.do}
+    return [
+        row.id
+        for row in table.rows
+        if row.target in shooting and (row.guard, row.state) != (crm.POWER_DUE, "master.deciding")
+    ]
 
 
 def becomes_master_unasked(table: Table) -> Problems:
@@ -271,7 +284,8 @@ def masters_after_an_unconfirmed_renewal(table: Table) -> Problems:
     """Ways on as a master, in a round, that pass no confirmed lock."""
     confirmed = {row.id for row in table.rows if needs(row, GRANTED) and row.state.endswith(".asked")}
     unconfirmed = reached(table, round_begins(table), without=lambda row: row.id in confirmed)
-    return sorted(unconfirmed & {"master.deciding", "master.writing", "master.fencing", "master.retiring"})
+    deciding = {"master.deciding", "master.writing", "master.retiring"}
+    return sorted(unconfirmed & {*deciding, "master.fencing", "master.shooting", "master.claiming"})
 
 
 def starts_unguarded(table: Table) -> Problems:

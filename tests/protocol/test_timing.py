@@ -224,3 +224,16 @@ def test_the_timeline_runs_from_the_failure_to_the_failover(
 def test_everything_has_ended_before_the_lock_stands_out_its_lifetime() -> None:
     moment = {sentence: at for at, sentence in Timing().timeline()}
     assert moment["everything on the node has ended"] <= moment["the node's lock has stood still for its lifetime"]
+
+
+@given(basics, seconds)
+def test_power_fencing_never_makes_a_failover_longer_and_shortens_it_where_the_lock_is_what_it_waits_for(
+    settings: dict[str, Any], power_s: float
+) -> None:
+    timing = Timing(**settings)
+    bound_s = timing.failover_powered_s(power_s)
+    assert bound_s <= timing.failover_s
+    asked_s = timing.offline_delay_s + timing.round_s + 4 * timing.call_timeout_s
+    assert (bound_s < timing.failover_s) == (asked_s + power_s < timing.lock_ttl_s) or math.isclose(
+        asked_s + power_s, timing.lock_ttl_s
+    )

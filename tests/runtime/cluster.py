@@ -79,7 +79,9 @@ def sweep(directory: Path) -> list[int]:
 class LocalCluster:
     """A cluster in ``tmp_path/cluster``: three nodes and, once :meth:`up`, the four services of the demonstration."""
 
-    def __init__(self, tmp_path: Path, *, boot_s: float = 1.0, **limits: int) -> None:
+    def __init__(
+        self, tmp_path: Path, *, boot_s: float = 1.0, timing: Mapping[str, Any] = TIMING, **limits: int
+    ) -> None:
         self.directory = (tmp_path / "cluster").resolve()
         self.boot_s = boot_s
         self.nodes = ["node1", "node2", "node3"]
@@ -87,7 +89,7 @@ class LocalCluster:
         self.witness.mkdir()
         self.complaints = tmp_path / "complaints"
         self.sites: list[subprocess.Popen[bytes]] = []
-        create(self.directory, self.nodes, TIMING)
+        create(self.directory, self.nodes, timing)
         self.store: Store = SqliteStore(store_path(self.directory), 5.0)
         self.configure({sid: self.serving(sid, node, **limits) for sid, node in SERVICES.items()})
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from hacore.protocol.requests import Say
+from hacore.protocol.requests import PowerOff, Say
 from hacore.protocol.table import Table
 from hacore.protocol.tables import TABLES
 from hacore.runtime import trace
@@ -110,6 +110,10 @@ def written(path: Path) -> list[Event]:
     return [json.loads(line) for file in (older, path) for line in file.read_text().splitlines()]
 
 
+def written_once(path: Path) -> list[Event]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
 def test_a_trace_keeps_two_files_of_limited_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trace, "MOST_BYTES", 4000)
     path = tmp_path / "there" / "crm.jsonl"
@@ -131,6 +135,17 @@ def test_a_trace_goes_on_after_a_restart(tmp_path: Path) -> None:
         note(it, number=number)
         it.close()
     assert [json.loads(line)["about"]["number"] for line in path.read_text().splitlines()] == [0, 1, 2]
+
+
+def test_what_a_request_does_not_show_is_not_written(tmp_path: Path) -> None:
+    it = Trace(tmp_path / "crm.jsonl", "node1", "crm")
+    request = PowerOff("node2", 7, 12.5, [[{"agent": "fence_dummy", "parameters": {"password": "s3cret"}}]])
+    it.note(request, None)
+    it.close()
+    (line,) = written_once(tmp_path / "crm.jsonl")
+    about = {"t": line["t"], "node": "node1", "daemon": "crm", "answer": None}
+    assert line == {**about, "ask": "PowerOff", "target": "node2", "revision": 7, "until_s": 12.5}
+    assert "s3cret" not in repr(request)
 
 
 def test_threads_may_write_to_one_trace(
