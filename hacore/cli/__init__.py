@@ -42,6 +42,10 @@ SECTIONS = {
     "Simulation": {
         "sim": "sim:sim",
     },
+    "Traces": {
+        "trace": "trace:trace",
+        "why": "why:why",
+    },
     "A cluster on this machine": {
         "demo": "demo:demo",
         "up": "local:up",

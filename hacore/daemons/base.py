@@ -17,6 +17,7 @@ from hacore.protocol.requests import (
     Clock,
     Committed,
     Conflict,
+    Decided,
     Fired,
     Inbox,
     Say,
@@ -114,6 +115,10 @@ class Machine:
         """Called after each step that led to another state that operators see."""
         yield from ()
 
+    def decided(self, row: Row) -> tuple[Decided, ...]:
+        """The rows that make up what this one chooses."""
+        return ()
+
     def step(self) -> Asking[Row]:
         """Look, let the table decide, do what the row says. The machine moves first, effects follow."""
         before = self.state
@@ -121,7 +126,7 @@ class Machine:
         yield from self.look(facts)
         holding = frozenset(fact for fact in facts if self._holds(fact))
         row = self.stepper.step(holding.__contains__)
-        yield Fired(row.id, row.state, row.target, tuple(sorted(fact.name for fact in holding)))
+        yield Fired(row.id, row.state, row.target, tuple(sorted(fact.name for fact in holding)), self.decided(row))
         self.given = row.given
         for action in self.stepper.todo:
             yield from self._perform(action)

@@ -11,8 +11,8 @@ from hacore.manager.view import Memory, Sight
 from hacore.protocol import crm as protocol
 from hacore.protocol.locks import FENCING, MANAGER_LOCK, Lock, Watch, agent_lock, heartbeat
 from hacore.protocol.reference import vocabulary as reference
-from hacore.protocol.requests import Asking, Clock, Committed, Document, Read, Say, Snapshot, Unavailable, ask
-from hacore.protocol.table import Checker, Fact, Table
+from hacore.protocol.requests import Asking, Clock, Committed, Decided, Document, Read, Say, Snapshot, Unavailable, ask
+from hacore.protocol.table import Checker, Fact, Row, Table
 from hacore.protocol.tables import TABLES
 from hacore.protocol.timing import Timing
 from hacore.protocol.vocabulary import QUORATE
@@ -167,6 +167,9 @@ class Crm(Daemon):
         answer = yield from self.transact({MANAGER_LOCK: lock.document()})
         if isinstance(answer, Committed):
             self.lock = Document(lock.document(), answer.revision)
+
+    def decided(self, row: Row) -> tuple[Decided, ...]:
+        return self.decision.decided if protocol.CHOOSE_CHANGES in row.do else ()
 
     @does(protocol.CHOOSE_CHANGES)
     def _choose_changes(self) -> None:

@@ -16,7 +16,7 @@ from hacore.manager.documents import COMMANDS, RESOURCES, STATUS, Command, dump,
 from hacore.manager.rebalance import rebalance
 from hacore.manager.view import Event, Memory, Sight, View
 from hacore.protocol.locks import Lock, agent_lock
-from hacore.protocol.requests import JSON, Snapshot
+from hacore.protocol.requests import JSON, Decided, Snapshot
 from hacore.protocol.table import Table
 from hacore.protocol.tables import TABLES
 
@@ -30,6 +30,8 @@ class Decision:
     events: tuple[Event, ...]
     fence_due: str
     """A marked node whose lock may be taken now, "" if there is none. Taken only when there is nothing to write."""
+    decided: tuple[Decided, ...] = ()
+    """The rows by which records, nodes and the disarm request come to be as they are written."""
 
 
 NOTHING = Decision({}, {}, (), "")
@@ -182,4 +184,4 @@ def _decision(view: View) -> Decision:
         writes[agent_lock(node)] = Lock.of(view.snapshot[agent_lock(node)]).released().document()
     basis = {key: view.snapshot[key].revision for key in (*writes, STATUS, *map(agent_lock, sorted(view.fenced)))}
     events = (*view.events, *([view.last_event] if view.last_event else []))
-    return Decision(writes, basis, events, "" if writes else nodes.fence_due(view))
+    return Decision(writes, basis, events, "" if writes else nodes.fence_due(view), tuple(view.decided))

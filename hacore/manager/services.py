@@ -201,6 +201,7 @@ def _fire(view: View, table: Table, sid: str) -> Row:
     row = _chooser(table).row(old.state, case)
     if row.target == old.state and not row.do and not old.command:
         return row
+    view.note(row, sid, lambda fact: FACTS[fact](case))
     before, after = (table.state_named[state].shown for state in (row.state, row.target))
     case.new = _successor(view, old, row, changed=before != after)
     for action in row.do:

@@ -18,7 +18,6 @@ from hacore.protocol.requests import (
     CloseHardware,
     FeedHardware,
     Fired,
-    Message,
     OpenHardware,
     Receive,
     Reply,
@@ -28,16 +27,14 @@ from hacore.protocol.requests import (
 from hacore.protocol.timing import Timing
 from hacore.runtime.drive import Answers, drive
 from hacore.runtime.trace import Trace
-
-_DULL = frozenset({"watchdog.armed.feed", "watchdog.armed.wait", "watchdog.closed.wait"})
+from hacore.trace.lines import is_dull
 
 
 class _SparingTrace(Trace):
-    """Leaves out what says only that time passes: the multiplexer must not wait for a disk several times a second."""
+    """Leaves out what is dull."""
 
     def note(self, request: Request[Any], answer: object) -> None:
-        telling = isinstance(request, Fired) and request.row not in _DULL
-        if telling or isinstance(request, Say | Reply | OpenHardware | CloseHardware) or isinstance(answer, Message):
+        if not is_dull(request, answer):
             super().note(request, answer)
 
 
@@ -76,6 +73,7 @@ def run_multiplexer(home: Path, node: str, timing: Timing) -> None:
         signal.signal(number, lambda number, _: asked_to_end.append(number))
     mux = WatchdogMux(timing)
     trace = _SparingTrace(home / "trace" / "watchdog.jsonl", node, mux.name)
+    trace.begin(timing)
     answers: Answers = {
         Clock: lambda _: now_s(),
         Receive: lambda request: clients.receive(request.until_s),

@@ -32,7 +32,7 @@ class Workers:
 
     def _work(self, job: Job) -> None:
         try:
-            outcome = drive(Worker(self.node, job).work(), self._answers(), self.trace)
+            outcome = drive(Worker(self.node, job).work(), self._answers(), self.trace.of(job))
         except Exception as problem:  # it cannot even be told whether the service runs: nobody may assume anything
             what = str(problem) if isinstance(problem, ResourceError) else repr(problem)
             self.trace.note(Say("service_trouble", {"sid": job.sid, "problem": what}), None)
