@@ -2,7 +2,7 @@
 
 Each recorded answer is given to a new daemon of that kind, and what it asks next must be what the next line says. So
 nothing can be altered, left out or put in between that matters to what the daemon did afterwards. The multiplexer's
-trace leaves out its looks at the clock; it is held against its table only.
+trace leaves out its looks at the clock: see :mod:`hacore.trace.multiplexing`.
 """
 
 from __future__ import annotations

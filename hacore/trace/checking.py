@@ -10,6 +10,7 @@ from pathlib import Path
 from hacore.trace.again import again
 from hacore.trace.lines import own_tables
 from hacore.trace.merging import Merged, merged
+from hacore.trace.multiplexing import multiplexed
 from hacore.trace.problem import Problem
 from hacore.trace.promises import Promises
 from hacore.trace.reading import TraceError, Traces, read
@@ -63,7 +64,7 @@ def refuse_foreign(traces: Traces) -> None:
 def _problems(traces: Traces, order: Merged) -> Iterator[Problem]:
     for place, why in traces.broken:
         yield Problem("Line", "", 0.0, why, (place,))
-    yield from chain.from_iterable(chain(steps(life), again(life)) for life in traces.lives)
+    yield from chain.from_iterable(chain(steps(life), again(life), multiplexed(life)) for life in traces.lives)
     yield from order.problems
     if not order.problems:  # else its order is not known
         yield from Promises(traces, order).broken()

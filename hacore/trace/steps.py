@@ -78,6 +78,8 @@ REQUESTS = {
 """By which request each action takes effect. Feeding the hardware is not told: it says only that time passes."""
 EFFECTS = frozenset(REQUESTS.values())
 ANSWERS = {"ACCEPT": "Accepted", "REFUSE": "Refused"}
+LOOKS = frozenset({"Read", "Probe", "Receive", "Inbox"})
+"""Requests by which a machine looks; it has done by then what its last row says."""
 UNASKED = frozenset({"TAKE_LOCK", "WRITE_CHANGES"})
 """Actions that are left out if the daemon knows already that what the store would check does not hold."""
 
@@ -100,12 +102,12 @@ class Steps:
             yield from self._row(line)
         elif line.ask in EFFECTS:
             yield from self._effect(line)
-        elif line.ask in {"Read", "Probe", "Receive"}:
+        elif line.ask in LOOKS:
+            yield from self._missing(line)
             self.read = True
 
     def _row(self, line: Line) -> Iterator[Problem]:
-        if self.due and self.due.effect and self.due.effect.name not in UNASKED:
-            yield Problem.at(NAME, f"{self.due.id} has no effect: {self.due.effect} should follow", line, self.fired)
+        yield from self._missing(line)
         said, row = line.said, self.table.by_id.get(line.row)
         if row is None:
             yield Problem.at(NAME, f"there is no row {line.row} in the table {self.table.name}", line)
@@ -121,6 +123,11 @@ class Steps:
             yield Problem.at(NAME, f"{row.id} rests on what was read, but nothing was read since", line, self.fired)
         shows = any(action.name in REQUESTS for action in row.do)
         self.state, self.due, self.fired, self.read = row.target, row if shows else None, line, False
+
+    def _missing(self, line: Line) -> Iterator[Problem]:
+        due, self.due = self.due, None
+        if due and due.effect and due.effect.name not in UNASKED:
+            yield Problem.at(NAME, f"{due.id} has no effect: {due.effect} should follow", line, self.fired)
 
     def _holds(self, row: Row, line: Line) -> Iterator[Problem]:
         facts = set(line.said["facts"])

@@ -1,0 +1,322 @@
+"""Why a node was fenced, why a service moved, and what is waited for: answers from traces, each with its lines.
+
+What a row means is said by the table: by its ``why``, by the sentences of the facts in its guard, and by those of its
+states. Nothing of it is said here a second time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from hacore.protocol.locks import MANAGER_LOCK, agent_lock, heartbeat
+from hacore.protocol.table import Fact, Row
+from hacore.protocol.tables import TABLES
+from hacore.trace.history import RESOURCES, STATUS, History, Step
+from hacore.trace.merging import Moment
+from hacore.trace.troubles import Trouble, troubles
+
+LONG_S = 60.0
+"""What lies further back has nothing to do with it."""
+
+
+class NotTold(LookupError):  # noqa: N818 - it says what is the case
+    """The trace does not tell of that; the message says so."""
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """One sentence of an answer, when that was, and the lines that show it."""
+
+    at: float
+    text: str
+    lines: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An answer: in short, what failed first if something did, and how it went on."""
+
+    short: str
+    at: float
+    """The event itself: other times are told in relation to it."""
+    first: Trouble | None
+    then: tuple[Told, ...]
+
+
+def _told(moment: Moment, text: str) -> Told:
+    return Told(moment.at, text, (moment.line.place,))
+
+
+# --------------------------------------------------------------------------------------------------------- fenced
+
+
+@dataclass(frozen=True, slots=True)
+class Fence:
+    """One fencing of a node, as far as it is told."""
+
+    renewed: Moment | None
+    """The last renewal of its lock before."""
+    ended: Moment | None
+    """When everything on it ended, by the machine room."""
+    mark: Step | None
+    taken: Moment | None
+    """Its lock, for fencing."""
+
+    @property
+    def at(self) -> float:
+        moments = (self.ended, self.mark.moment if self.mark else None, self.taken)
+        return min(moment.at for moment in moments if moment)
+
+
+def fences(history: History, node: str) -> list[Fence]:
+    """Each time that the node was marked, or that its watchdog reset it, in order."""
+    marks = [step for step in history.of_node(node) if step.after["state"] == "fence" != step.before["state"]]
+    resets = [it for it in history.ends(node) if it.line.said["event"] == "watchdog_reset"]
+    found = [_fence(history, node, mark.moment.at, mark) for mark in marks]
+    known = {fence.ended.line.place for fence in found if fence.ended}
+    found += [_fence(history, node, reset.at, None) for reset in resets if reset.line.place not in known]
+    return sorted(found, key=lambda fence: fence.at)
+
+
+def _fence(history: History, node: str, at: float, mark: Step | None) -> Fence:
+    taken = (
+        min((it for it in history.fenced(node) if it.at >= at), key=lambda it: it.at, default=None) if mark else None
+    )
+    ends = [it for it in history.ends(node) if it.at > at - LONG_S]
+    ended = history.last(ends, taken.at if taken else at)
+    kept = [it for it in history.commits(agent_lock(node), node) if it.line.daemon == "lrm"]
+    first = min([at, *(it.at for it in [ended] if it)])
+    return Fence(history.last(kept, first), ended, mark, taken)
+
+
+def fenced(history: History, node: str) -> Answer:
+    """Why a node was fenced last. Raises NotTold."""
+    if node not in history.nodes and not history.of_node(node):
+        raise NotTold(f"the trace knows no node {node}, only {', '.join(history.nodes)}")
+    found = fences(history, node)
+    if not found:
+        raise NotTold(f"{node} was not fenced, as far as the trace tells")
+    fence = found[-1]
+    first = cause(history, node, fence)
+    how = (
+        "its watchdog reset it" if fence.ended and fence.ended.line.said["event"] == "watchdog_reset" else "it was lost"
+    )
+    often = f" (the last of {len(found)} times)" if len(found) > 1 else ""
+    because = f", because {first.text}" if first else ", and nothing in the trace says why"
+    short = f"{node} was fenced{often}: {how}{because}."
+    return Answer(short, fence.at, first, tuple(sorted(_course(history, node, fence), key=lambda told: told.at)))
+
+
+def cause(history: History, node: str, fence: Fence) -> Trouble | None:
+    """What failed first on the node."""
+    beat = history.last(history.commits(heartbeat(node), node), fence.at)
+    begins = [it.at for it in (fence.renewed, beat) if it]
+    begin = max(min(begins, default=fence.at - LONG_S), fence.at - LONG_S)
+    found = troubles(history, node, begin - 0.001, fence.at)
+    serious = [trouble for trouble in found if trouble.kind != "latency"]
+    return next(iter(serious or found), None)
+
+
+def _course(history: History, node: str, fence: Fence) -> Iterator[Told]:
+    if fence.renewed:
+        yield from _last_renewal(history, node, fence.renewed)
+    for trouble in troubles(history, node, (fence.renewed.at if fence.renewed else fence.at - LONG_S), fence.at):
+        yield Told(trouble.at, trouble.text, trouble.lines)
+    yield from _lrm_rows(history, node, fence)
+    beat = history.last(history.commits(heartbeat(node), node), fence.mark.moment.at if fence.mark else fence.at)
+    if beat:
+        yield _told(beat, f"{node} wrote its heartbeat for the last time")
+    if fence.ended:
+        words = {"watchdog_reset": f"the watchdog reset {node}: everything on it ended"}
+        event = fence.ended.line.said["event"]
+        yield _told(fence.ended, words.get(event, f"everything on {node} ended ({event})"))
+    if fence.mark:
+        yield from _steps([fence.mark])
+        near = [step for sid in history.document(STATUS).get("services", {}) for step in history.of_service(sid)]
+        yield from _steps(step for step in near if step.before.get("node") == node and _about(step, fence))
+    if fence.taken:
+        yield _told(fence.taken, f"the master on {fence.taken.line.node} took the lock of {node} for fencing")
+
+
+def _about(step: Step, fence: Fence) -> bool:
+    end = fence.taken.at + 5.0 if fence.taken else fence.at + LONG_S
+    return fence.at - 5.0 <= step.moment.at <= end and step.before.get("state") != step.after.get("state")
+
+
+def _last_renewal(history: History, node: str, renewed: Moment) -> Iterator[Told]:
+    yield _told(renewed, f"the LRM of {node} had its lock confirmed for the last time")
+    kept = [
+        it
+        for it in history.by_daemon.get((node, "lrm"), [])
+        if it.line.ask in {"KeepAlive", "OpenWatchdog"} and it.line.answer("Accepted") is not None
+    ]
+    last = history.last(kept, renewed.at + LONG_S)
+    if last:
+        deadline = last.at + last.line.said["deadline_s"] - last.line.t
+        yield Told(deadline, f"the deadline of {node}'s watchdog: from here on nobody feeds it", (last.line.place,))
+
+
+def _lrm_rows(history: History, node: str, fence: Fence) -> Iterator[Told]:
+    """The rows by which its LRM lost its lock."""
+    begin = fence.renewed.at if fence.renewed else fence.at - LONG_S
+    for moment in history.by_daemon.get((node, "lrm"), []):
+        row = TABLES["lrm"].by_id.get(moment.line.row)
+        if row and begin <= moment.at <= fence.at and _shown(row.target) == "lost_agent_lock" != _shown(row.state):
+            yield _told(
+                moment, f"the LRM of {node} gave its lock up for lost: {_meaning(row, moment.line.said['facts'])}"
+            )
+
+
+def _shown(state: str) -> str:
+    return TABLES["lrm"].state_named[state].shown
+
+
+# ------------------------------------------------------------------------------------------------ the words of rows
+
+
+def _meaning(row: Row, facts: Iterable[str]) -> str:
+    """Why a row fired: its own why, or the facts of its guard that held, in the table's words; and its id."""
+    held = [fact.sentence.rstrip(".") for fact in _guarding(row) if fact.name in facts]
+    said = [row.why] if row.why else []
+    return f"{'; '.join([*held, *said]) or 'nothing else was the case'} [{row.id}]"
+
+
+def _guarding(row: Row) -> list[Fact]:
+    return list(dict.fromkeys(row.guard.facts()))
+
+
+def _steps(steps: Iterable[Step]) -> Iterator[Told]:
+    """What a master made of a service or a node, and why."""
+    for step in steps:
+        rows = [(row, facts) for row, facts in step.rows if row.state != row.target or len(step.rows) == 1]
+        way = " to ".join([rows[0][0].state, *(row.target for row, _ in rows)]) if rows else step.rows[-1][0].target
+        why = "; then: ".join(_meaning(row, facts) for row, facts in rows)
+        home = step.after.get("node", "")
+        where = f" on {home}" if home and home != step.before.get("node") else ""
+        text = f"the master on {step.moment.line.node} took {step.of} from {way}{where}: {why}"
+        yield Told(step.moment.at, text, (step.decided.place, step.moment.line.place))
+
+
+# ----------------------------------------------------------------------------------------------------------- moved
+
+
+def moved(history: History, sid: str) -> Answer:
+    """Why a service changed its node last. Raises NotTold."""
+    steps = history.of_service(sid)
+    moves = [n for n, step in enumerate(steps) if step.before.get("node") not in {None, step.after.get("node")}]
+    if not moves:
+        known = "" if steps or sid in history.document(STATUS).get("services", {}) else f"; it knows no service {sid}"
+        raise NotTold(f"{sid} did not move, as far as the trace tells{known}")
+    last = moves[-1]
+    begun = max((n for n in range(last) if n in moves or steps[n].after.get("state") == "started"), default=-1) + 1
+    chain = steps[begun : last + 1]
+    source, target, begin = chain[-1].before["node"], chain[-1].after["node"], chain[0]
+    often = f" (the last of {len(moves)} times)" if len(moves) > 1 else ""
+    row, facts = begin.rows[0]
+    fence = next((it for it in reversed(fences(history, source)) if it.at <= chain[-1].moment.at), None)
+    first = None
+    because = _meaning(row, facts)
+    if any(step.after.get("state") == "recovery" or step.before.get("state") == "fence" for step in chain) and fence:
+        first = cause(history, source, fence)
+        because = f"{source} was fenced" + (f", because {first.text}" if first else "")
+    told = list(_steps(chain))
+    if fence and first and fence.ended:
+        told.append(_told(fence.ended, f"everything on {source} ended ({fence.ended.line.said['event']})"))
+    told += _starts(history, sid, target, chain[-1].moment.at)
+    short = f"{sid} moved from {source} to {target}{often}: {because}."
+    return Answer(short, chain[-1].moment.at, first, tuple(sorted(told, key=lambda it: it.at)))
+
+
+def _starts(history: History, sid: str, node: str, after: float) -> Iterator[Told]:
+    """When the service was first found running on its new node."""
+    for moment in history.by_daemon.get((node, "lrm"), []):
+        line = moment.line
+        if moment.at >= after and line.worker and line.worker[0] == sid and line.ask == "Probe" and line.said["answer"]:
+            yield _told(moment, f"{sid} runs on {node}")
+            return
+
+
+# --------------------------------------------------------------------------------------------------------- waiting
+
+
+def waiting(history: History, sid: str = "") -> Answer:
+    """What a service waits for at the end of the trace; or, of none in particular, the cluster. Raises NotTold."""
+    services = history.document(STATUS).get("services", {})
+    wanted = history.document(RESOURCES)
+    if sid and sid not in {*services, *wanted}:
+        raise NotTold(f"the trace knows no service {sid}, only {', '.join(sorted({*services, *wanted})) or 'none'}")
+    told = list(_mastery(history))
+    late = []
+    for name in [sid] if sid else sorted({*services, *wanted}):
+        text = _unsettled(history, name)
+        if text:
+            late.append(text.text)
+            told.append(text)
+            told += list(_steps(history.of_service(name)[-1:])) + list(_at_home(history, services.get(name, {})))
+    whose = sid or "the cluster"
+    short = f"{whose} waits: {'; '.join(late)}." if late else f"{whose} waits for nothing: all is as requested."
+    return Answer(short, history.end, None, tuple(sorted(dict.fromkeys(told), key=lambda it: it.at)))
+
+
+def _mastery(history: History) -> Iterator[Told]:
+    lock, moment = history.documents.get(MANAGER_LOCK, (None, None))
+    owner = (lock or {}).get("owner", "")
+    written = max(history.commits(MANAGER_LOCK), key=lambda it: it.at, default=moment)
+    if not owner or written is None:
+        yield Told(history.end, "there is no master: nobody decides anything", ())
+    elif history.end - written.at > LONG_S / 10:
+        yield _told(written, f"{owner} is master, but has not renewed its lock for {history.end - written.at:.1f} s")
+
+
+def _unsettled(history: History, sid: str) -> Told | None:
+    """What is not yet as requested, in the words of the table's states."""
+    record = history.document(STATUS).get("services", {}).get(sid)
+    resource = history.document(RESOURCES).get(sid, {})
+    wish = resource.get("state", "started")
+    if record is None:
+        return (
+            Told(history.end, f"{sid} is configured, and no master has taken note of it") if wish != "ignored" else None
+        )
+    state, node = TABLES["service"].state_named[record["state"]], record["node"]
+    results = history.document(f"lrm/{node}").get("results", {})
+    answer = results.get(record["uid"], "")
+    if state.name == "started" and wish == "started" and answer == "success":
+        return None
+    if state.name == "stopped" and wish in {"stopped", "disabled"}:
+        return None
+    said = f"; its LRM has answered: {answer}" if answer else ""
+    step = history.of_service(sid)[-1:]
+    at, lines = (step[0].moment.at, (step[0].moment.line.place,)) if step else (history.end, ())
+    return Told(at, f"{sid} shall be {wish}, and is {state.name} on {node} ({state.sentence.rstrip('.')}){said}", lines)
+
+
+def _at_home(history: History, record: dict[str, str]) -> Iterator[Told]:
+    """What the LRM of the service's node does, and what has failed there."""
+    node = record.get("node", "")
+    moments = [it for it in history.by_daemon.get((node, "lrm"), []) if it.line.row.startswith("lrm.")]
+    if not moments:
+        yield Told(history.end, f"the LRM of {node} has left no trace", ())
+        return
+    last = moments[-1]
+    silent_s = history.end - last.at
+    if silent_s > LONG_S / 10:
+        yield _told(last, f"the LRM of {node} has said nothing for {silent_s:.1f} s")
+    telling = next(
+        (
+            it
+            for it in reversed(moments)
+            if (row := TABLES["lrm"].by_id.get(it.line.row)) and (row.why or it.line.said["facts"])
+        ),
+        last,
+    )
+    row = TABLES["lrm"].by_id[telling.line.row]
+    shown = TABLES["lrm"].state_named[_shown(row.target)]
+    meaning = _meaning(row, telling.line.said["facts"])
+    yield _told(telling, f"the LRM of {node} is in {shown.name} ({shown.sentence.rstrip('.')}): {meaning}")
+    for moment in reversed(history.by_daemon[node, "lrm"]):
+        if moment.line.said.get("say") in {"service_trouble", "start_failed", "stop_failed"}:
+            yield _told(moment, f"on {node}: {moment.line.said['say']} {moment.line.said['about']}")
+            break
+    for trouble in troubles(history, node, history.end - LONG_S / 4, history.end):
+        yield Told(trouble.at, trouble.text, trouble.lines)
