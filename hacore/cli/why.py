@@ -99,16 +99,27 @@ def waiting(ctx: click.Context, sid: str, places: tuple[Path, ...], as_json: boo
 
 
 def _say(answer: Answer, as_json: bool) -> None:
+    from hacore.trace.troubles import KINDS
+
     if as_json:
         say_json(asdict(answer))
         return
     click.echo(click.style(answer.short, bold=True))
     if answer.first:
-        click.echo(f"What failed first, {_when(answer.first.at - answer.at)}: {answer.first.kind}")
+        click.echo(f"What failed first, {_when(answer.first.at - answer.at)}: {KINDS[answer.first.kind]}")
     for told in answer.then:
         click.echo(f"{told.at - answer.at:+9.2f} s  {told.text}")
-        for line in told.lines:
-            click.echo(f"{'':13}{click.style(line, dim=True)}")
+        for place in _places(told.lines):
+            click.echo(f"{'':13}{click.style(place, dim=True)}")
+
+
+def _places(lines: tuple[str, ...]) -> list[str]:
+    """Lines of one file together."""
+    by_file: dict[str, list[str]] = {}
+    for line in lines:
+        path, _, number = line.rpartition(":")
+        by_file.setdefault(path, []).append(number)
+    return [f"{path}:{','.join(numbers)}" for path, numbers in by_file.items()]
 
 
 def _when(seconds: float) -> str:

@@ -9,6 +9,7 @@ SingleOwner         no service is started on a node while it runs on another
 FrozenUntouched     an LRM begins nothing with what is frozen (but to stop it, as the node goes down)
 ErrorUntouched      the same of what is in error
 SafeDisarm          an LRM closes its watchdog only without a worker, and if what runs there is frozen or new
+Guarded             an LRM starts workers, and publishes mode active, only while its watchdog is armed
 AckOnce             a uid to which there is an outcome is not executed again (retries, looking again at what runs, and
                     the protection of what is stopped excepted)
 WatchdogFires       when a deadline has passed for longer than the watchdog may take, nothing of the node goes on
@@ -113,6 +114,9 @@ class Promises:
                 yield Problem.at("Store", text, line, known[2])
         if MANAGER_LOCK in writes:
             yield from self._token(process, MANAGER_LOCK, line)
+        said = writes.get(f"lrm/{line.node}", {})
+        if said.get("mode") == "active" and process.deadline is None and process.life.whole:
+            yield Problem.at("Guarded", "mode active is published, and no watchdog is armed", line)
         own = agent_lock(line.node)
         if line.daemon == "lrm" and own in writes:
             yield from self._token(process, own, line)
@@ -218,6 +222,8 @@ class Promises:
         name = UNTOUCHED.get(record.get("state", ""))
         if name and not stopping and job["state"] != "error":
             yield Problem.at(name, f"{job['state']} is begun with {job['sid']}, which is in {record['state']}", line)
+        if process.deadline is None and process.life.whole:
+            yield Problem.at("Guarded", f"a worker is started for {job['sid']}, and no watchdog is armed", line)
         outcome = process.outcomes.get(job["uid"]) or process.results.get(job["uid"], "retry")
         if outcome != "retry" and not stopping and job["state"] not in {"watch", "stopped"}:
             text = f"uid {job['uid']} of {job['sid']} is executed again, though its outcome was {outcome}"

@@ -182,20 +182,22 @@ def _read_file(path: Path, traces: Traces) -> None:
         torn = ""
         lives = traces.threads.setdefault((said["node"], said["daemon"]), [])
         if begins and not (lives and said.get("again")):
-            try:
-                lives.append(_life(said))
-            except (TimingError, TypeError, KeyError) as error:
-                traces.broken.append((place, f"a beginning that cannot be understood: {error!r}"))
-                continue
+            life, problem = _life(said)
+            lives.append(life)
+            traces.broken += [(place, problem)] if problem else []
         elif not lives:
             lives.append(Life(said["node"], said["daemon"], "", None, ""))
         life = lives[-1]
         life.lines.append(Line(path, number, said["t"], life.node, life.daemon, said, life.boot))
 
 
-def _life(said: dict[str, Any]) -> Life:
+def _life(said: dict[str, Any]) -> tuple[Life, str]:
+    """A life that begins, and what is wrong with how it does."""
     begin = said["begin"]
-    return Life(said["node"], said["daemon"], begin["boot"], timing_of(begin), begin["tables"])
+    try:
+        return Life(said["node"], said["daemon"], begin["boot"], timing_of(begin), begin["tables"]), ""
+    except (TimingError, TypeError, KeyError) as problem:
+        return Life(said["node"], said["daemon"], begin.get("boot", ""), None, ""), f"no beginning: {problem}"
 
 
 def _misses(said: dict[str, Any]) -> str:

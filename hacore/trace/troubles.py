@@ -23,11 +23,24 @@ SLOW = 0.5
 """From this part of its time-out on a call counts as slow."""
 
 
+KINDS = {
+    "store": "the store, or the way to it",
+    "latency": "the store's latency",
+    "pause": "a process that was paused",
+    "killed": "a process that was killed or crashed",
+    "silent": "a process that went no further",
+    "multiplexer": "the watchdog multiplexer",
+    "power": "the node's power",
+}
+"""What a healthy node rests on, and may fail."""
+
+
 @dataclass(frozen=True, slots=True)
 class Trouble:
     """One assumption that failed: which, when it began, in words, and the lines that show it."""
 
     kind: str
+    """One of :data:`KINDS`."""
     at: float
     text: str
     lines: tuple[str, ...]

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from hacore.protocol.locks import MANAGER_LOCK, agent_lock, heartbeat
-from hacore.protocol.table import Fact, Row
+from hacore.protocol.table import And, Fact, Guard, Not, Or, Row
 from hacore.protocol.tables import TABLES
 from hacore.trace.history import RESOURCES, STATUS, History, Step
 from hacore.trace.merging import Moment
@@ -18,6 +18,7 @@ from hacore.trace.troubles import Trouble, troubles
 
 LONG_S = 60.0
 """What lies further back has nothing to do with it."""
+JUST_BEFORE_S = 0.001
 
 
 class NotTold(LookupError):  # noqa: N818 - it says what is the case
@@ -110,18 +111,43 @@ def fenced(history: History, node: str) -> Answer:
 
 def cause(history: History, node: str, fence: Fence) -> Trouble | None:
     """What failed first on the node."""
+    found = _troubles(history, node, fence)
+    return next(iter([trouble for trouble in found if trouble.kind != "latency"] or found), None)
+
+
+def _troubles(history: History, node: str, fence: Fence) -> list[Trouble]:
+    """What failed on the node since all was well last: since its lock was renewed, or its heart beat."""
     beat = history.last(history.commits(heartbeat(node), node), fence.at)
-    begins = [it.at for it in (fence.renewed, beat) if it]
-    begin = max(min(begins, default=fence.at - LONG_S), fence.at - LONG_S)
-    found = troubles(history, node, begin - 0.001, fence.at)
-    serious = [trouble for trouble in found if trouble.kind != "latency"]
-    return next(iter(serious or found), None)
+    well = [it.at for it in (fence.renewed, beat) if it]
+    begin = max(min(well, default=fence.at), fence.at - LONG_S)
+    found = troubles(history, node, begin - JUST_BEFORE_S, fence.at)
+    starved = _starved(history, node, fence)
+    if starved:  # then it was no client's deadline
+        found = [trouble for trouble in found if trouble.kind != "silent"] + [starved]
+    return sorted(found, key=lambda trouble: trouble.at)
+
+
+def _starved(history: History, node: str, fence: Fence) -> Trouble | None:
+    """A watchdog that fires before the LRM's deadline: the multiplexer has not fed it."""
+    until, life = deadline(history, node, fence), history.by_daemon.get((node, "watchdog"), [])
+    if not (until and fence.ended and fence.ended.at < until.at and fence.ended.line.said["event"] == "watchdog_reset"):
+        return None
+    last = history.last(life, fence.ended.at)
+    early_s = until.at - fence.ended.at
+    text = f"the multiplexer of {node} stopped feeding the watchdog: killed, crashed or paused"
+    lines = tuple(it.line.place for it in (last, fence.ended, until) if it)
+    return Trouble("multiplexer", last.at if last else fence.at, f"{text} ({early_s:.2f} s were left)", lines)
 
 
 def _course(history: History, node: str, fence: Fence) -> Iterator[Told]:
     if fence.renewed:
-        yield from _last_renewal(history, node, fence.renewed)
-    for trouble in troubles(history, node, (fence.renewed.at if fence.renewed else fence.at - LONG_S), fence.at):
+        yield _told(fence.renewed, f"the LRM of {node} had its lock confirmed for the last time")
+    until = deadline(history, node, fence)
+    if until and until.at <= fence.at:
+        yield _told(
+            until, f"the deadline passed that the LRM of {node} had given its watchdog: nobody feeds it any more"
+        )
+    for trouble in _troubles(history, node, fence):
         yield Told(trouble.at, trouble.text, trouble.lines)
     yield from _lrm_rows(history, node, fence)
     beat = history.last(history.commits(heartbeat(node), node), fence.mark.moment.at if fence.mark else fence.at)
@@ -141,20 +167,19 @@ def _course(history: History, node: str, fence: Fence) -> Iterator[Told]:
 
 def _about(step: Step, fence: Fence) -> bool:
     end = fence.taken.at + 5.0 if fence.taken else fence.at + LONG_S
-    return fence.at - 5.0 <= step.moment.at <= end and step.before.get("state") != step.after.get("state")
+    begin = fence.mark.moment.at if fence.mark else fence.at
+    return begin <= step.moment.at <= end and step.before.get("state") != step.after.get("state")
 
 
-def _last_renewal(history: History, node: str, renewed: Moment) -> Iterator[Told]:
-    yield _told(renewed, f"the LRM of {node} had its lock confirmed for the last time")
+def deadline(history: History, node: str, fence: Fence) -> Moment | None:
+    """The last deadline that its LRM had handed to the multiplexer."""
     kept = [
         it
         for it in history.by_daemon.get((node, "lrm"), [])
         if it.line.ask in {"KeepAlive", "OpenWatchdog"} and it.line.answer("Accepted") is not None
     ]
-    last = history.last(kept, renewed.at + LONG_S)
-    if last:
-        deadline = last.at + last.line.said["deadline_s"] - last.line.t
-        yield Told(deadline, f"the deadline of {node}'s watchdog: from here on nobody feeds it", (last.line.place,))
+    last = history.last(kept, fence.ended.at if fence.ended else fence.at)
+    return Moment(last.at + last.line.said["deadline_s"] - last.line.t, last.line) if last else None
 
 
 def _lrm_rows(history: History, node: str, fence: Fence) -> Iterator[Told]:
@@ -176,26 +201,47 @@ def _shown(state: str) -> str:
 
 
 def _meaning(row: Row, facts: Iterable[str]) -> str:
-    """Why a row fired: its own why, or the facts of its guard that held, in the table's words; and its id."""
-    held = [fact.sentence.rstrip(".") for fact in _guarding(row) if fact.name in facts]
-    said = [row.why] if row.why else []
-    return f"{'; '.join([*held, *said]) or 'nothing else was the case'} [{row.id}]"
+    """Why a row fired: what of its guard held, in the table's words, its own why, and its id."""
+    held = set(facts)
+    said = [_sentence(fact, holds) for fact, holds in _literals(row.guard) if (fact.name in held) is holds]
+    return f"{'; '.join([*dict.fromkeys(said), *([row.why] if row.why else [])]) or 'nothing else was due'} [{row.id}]"
 
 
-def _guarding(row: Row) -> list[Fact]:
-    return list(dict.fromkeys(row.guard.facts()))
+def _literals(guard: Guard, holds: bool = True) -> Iterator[tuple[Fact, bool]]:
+    """The facts of a guard, and whether it asks that they hold."""
+    match guard:
+        case Fact():
+            yield guard, holds
+        case Not():
+            yield from _literals(guard.inner, not holds)
+        case And() | Or():
+            yield from _literals(guard.left, holds)
+            yield from _literals(guard.right, holds)
+
+
+def _sentence(fact: Fact, holds: bool) -> str:
+    text = fact.sentence.rstrip(".")
+    begin = text[0].lower() if text[1:2].islower() else text[0]
+    return f"{begin}{text[1:]}" if holds else f"it is not so that {begin}{text[1:]}"
 
 
 def _steps(steps: Iterable[Step]) -> Iterator[Told]:
-    """What a master made of a service or a node, and why."""
+    """What a master made of services or a node, and why. What it wrote at once for the same reason is one sentence."""
+    together: dict[tuple[str, str], list[Step]] = {}
     for step in steps:
-        rows = [(row, facts) for row, facts in step.rows if row.state != row.target or len(step.rows) == 1]
-        way = " to ".join([rows[0][0].state, *(row.target for row, _ in rows)]) if rows else step.rows[-1][0].target
-        why = "; then: ".join(_meaning(row, facts) for row, facts in rows)
-        home = step.after.get("node", "")
-        where = f" on {home}" if home and home != step.before.get("node") else ""
-        text = f"the master on {step.moment.line.node} took {step.of} from {way}{where}: {why}"
+        together.setdefault((step.moment.line.place, _what(step)), []).append(step)
+    for (_, what), same in together.items():
+        step, names = same[0], ", ".join(step.of for step in same)
+        text = f"the master on {step.moment.line.node} took {names} {what}"
         yield Told(step.moment.at, text, (step.decided.place, step.moment.line.place))
+
+
+def _what(step: Step) -> str:
+    rows = [(row, facts) for row, facts in step.rows if row.state != row.target] or list(step.rows)
+    way = " to ".join([rows[0][0].state, *(row.target for row, _ in rows)])
+    home = step.after.get("node", "")
+    where = f" on {home}" if home and home != step.before.get("node") else ""
+    return f"from {way}{where}: {'; then: '.join(_meaning(row, facts) for row, facts in rows)}"
 
 
 # ----------------------------------------------------------------------------------------------------------- moved

@@ -24,16 +24,14 @@ def simulate(directory: Path, seed: int, duration_s: float = 20.0, **more: Any) 
 
 
 def load(directory: Path) -> Files:
-    return {path: [json.loads(line) for line in path.read_text().splitlines()] for path in sorted(directory.rglob("trace/*.jsonl"))}
+    return {
+        path: [json.loads(line) for line in path.read_text().splitlines()]
+        for path in sorted(directory.rglob("trace/*.jsonl"))
+    }
 
 
 def write(path: Path, lines: list[Said]) -> None:
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
-
-
-def rows(lines: list[Said]) -> list[int]:
-    """The lines at which rows fired, but for the last of each process: what follows from that is cut off."""
-    return [number for number in indices(lines) if "row" in lines[number]]
 
 
 def indices(lines: list[Said]) -> list[int]:
@@ -55,7 +53,9 @@ def indices(lines: list[Said]) -> list[int]:
 
 def another_row(lines: list[Said], at: int) -> bool:
     said = lines[at]
-    others = [row.id for row in TABLES[said["row"].partition(".")[0]].rows if row.id != said["row"]] if "row" in said else []
+    others = (
+        [row.id for row in TABLES[said["row"].partition(".")[0]].rows if row.id != said["row"]] if "row" in said else []
+    )
     if others:
         said["row"] = others[at % len(others)]
     return bool(others)
