@@ -45,6 +45,7 @@ SECTIONS = {
     "Traces": {
         "trace": "trace:trace",
         "why": "why:why",
+        "coverage": "coverage:coverage",
     },
     "A cluster on this machine": {
         "demo": "demo:demo",
