@@ -80,7 +80,8 @@ def module(home: str, events: Sequence[Event]) -> str:
 
 def _record(event: Event) -> str:
     fields = {**event, "yes": event.get("yes", False)}
-    words = (
-        f"{key} |-> {str(it).upper() if isinstance(it, bool) else chr(34) + it + chr(34)}" for key, it in fields.items()
-    )
-    return f"[{', '.join(words)}]"
+    return f"[{', '.join(f'{key} |-> {_value(value)}' for key, value in fields.items())}]"
+
+
+def _value(value: str | bool) -> str:
+    return str(value).upper() if isinstance(value, bool) else f'"{value}"'

@@ -105,12 +105,13 @@ def _page(simulated: Coverage, real: Coverage, models: set[str]) -> Iterator[str
     names = ", ".join(f"`{name}`" for name in SCENARIOS)
     yield "<!-- Written by `hacore coverage --write`. Not edited by hand. -->\n"
     yield "# What is seen of the tables\n"
-    yield f"Simulated: seeds {SEEDS[0]} to {SEEDS[-1]} of `hacore sim faults`, a minute of trouble each, and the scenarios"
+    yield f"Simulated: seeds {SEEDS[0]} to {SEEDS[-1]} of `hacore sim faults`, a minute of trouble each, and the"
+    yield "scenarios"
     yield f"{names} of `tests/scenarios`. Real: one `hacore demo`. Models: a row fires in some"
     yield "slice; `hacore check` fails if one does not that is marked here.\n"
-    yield "A value is a fact that held, or did not, when a row was looked for. A pair is a row and the next of the same"
-    yield "machine: a process, a worker, a record, a node, the disarm request; many pairs that states allow are impossible"
-    yield "for other reasons. A master does not tell of rows that change no document, so those are never seen in runs.\n"
+    yield "A value is a fact that held, or did not, when a row was looked for. A pair is a row and the next of the"
+    yield "same machine: a process, a worker, a record, a node, the disarm request. Many pairs that the states allow"
+    yield "cannot be, for other reasons. A master does not tell of rows that change no document: runs never show them.\n"
     yield from _summary(simulated, real, models)
     yield from _unseen(simulated, real, models)
     yield "\n## All rows\n"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -55,13 +55,63 @@ def check(ctx: click.Context, /, files: tuple[Path, ...], *, tla: bool, as_json:
     except TraceError as problem:
         click.echo(f"hacore: {problem}", err=True)
         ctx.exit(2)
+    confirmed = _confirmed(ctx, files) if tla and not report.problems else []
+    ok = not report.problems and all(one.ok for one in confirmed)
     if as_json:
-        say_json({**asdict(report), "ok": not report.problems})
+        say_json({**asdict(report), "tla": [asdict(one) for one in confirmed], "ok": ok})
     else:
         for found in report.problems:
             click.echo(str(found))
+        for one in confirmed:
+            click.echo(one.sentence())
         click.echo(sentence(report))
-    ctx.exit(UNSAFE if report.problems else 0)
+    ctx.exit(0 if ok else UNSAFE)
+
+
+@dataclass(frozen=True)
+class Confirmed:
+    """How far TLC could follow a service's trace."""
+
+    sid: str
+    steps: int
+    of: int
+    until: str
+    """What the specification does not tell of any more."""
+    refused: str
+    """The line that is no step of it."""
+
+    @property
+    def ok(self) -> bool:
+        return self.steps == self.of
+
+    def sentence(self) -> str:
+        if self.ok:
+            return f"TLC: {self.sid}: a behaviour of the specification, all {self.of} steps, until {self.until}"
+        return f"TLC: {self.sid}: step {self.steps + 1} of {self.of} is none of the specification's ({self.refused})"
+
+
+def _confirmed(ctx: click.Context, files: tuple[Path, ...]) -> list[Confirmed]:
+    try:
+        from model_check.tlc import TlcError
+        from model_check.trace_tla import consumed
+    except ModuleNotFoundError as missing:
+        raise click.ClickException(f"{missing.name} is not installed: pip install hacore[check]") from None
+    from hacore.trace.abstract import abstract, services
+    from hacore.trace.merging import merged
+    from hacore.trace.reading import read
+
+    traces = read(files)
+    order, found = merged(traces), []
+    for sid in services(order):
+        told = abstract(traces, order, sid)
+        try:
+            steps = consumed(told.nodes, sid, told.home, [event.fields() for event in told.events])
+        except TlcError as problem:
+            click.echo(f"hacore: {problem}", err=True)
+            ctx.exit(3)
+        refused = told.events[steps].line.place if steps < len(told.events) else ""
+        found.append(Confirmed(sid, steps, len(told.events), told.end, refused))
+    return found
 
 
 def sentence(report: Report) -> str:

@@ -55,6 +55,10 @@ class Event:
     home: str = ""
     yes: bool = False
 
+    def fields(self) -> dict[str, str | bool]:
+        """What TLC is told of it."""
+        return {"do": self.do, "node": self.node, "state": self.state, "home": self.home, "yes": self.yes}
+
 
 class LeftOut(Exception):  # noqa: N818 - it says what is the case
     """Something that the specification does not tell of."""
@@ -105,6 +109,8 @@ class _Teller:
         """Whether a lock request was sent since the row that asks for it."""
         self.master = ""
         self.restarts: dict[str, int] = {}
+        self.decided: dict[str, list[dict[str, Any]]] = {}
+        """By node: what its master decided last."""
         self.first_home = next((it["node"] for line in self.lines if (it := self._written(line))), "")
         self.spawns = self._placed()
 
@@ -116,8 +122,7 @@ class _Teller:
 
     def _placed(self) -> dict[str, Line]:
         """By the place of a read: the start of a worker that rests on it, and that goes on to do something."""
-        busy, reads, spawned, placed = set[str](), dict[str, Line](), dict[tuple[str, str], str](), dict[str, Line]()
-        del busy
+        reads, spawned, placed = dict[str, Line](), dict[tuple[str, str], str](), dict[str, Line]()
         for line in self.lines:
             if line.daemon != "lrm":
                 continue
@@ -132,6 +137,7 @@ class _Teller:
         return placed
 
     def events(self) -> Iterator[Event]:
+        """Raises LeftOut at the first thing that the specification does not tell of."""
         for line in self.lines:
             if line.daemon == "hardware":
                 yield from self._hardware(line)
@@ -233,6 +239,8 @@ class _Teller:
     # ----------------------------------------------------------------------------------------------------- masters
 
     def _crm(self, line: Line) -> Iterator[Event]:
+        if "decided" in line.said:
+            self.decided[line.node] = line.said["decided"]
         if not line.committed:
             return
         writes = line.said["writes"]
@@ -261,25 +269,18 @@ class _Teller:
         if record["uid"] == before["uid"]:
             self.record["told"] = before.get("told", False)
         state, home = _spec(before["state"], line), before["node"]
-        for target in self._way(line, before, record):
+        for target in self._way(line):
             after = _spec(target, line)
             to = record["node"] if target == record["state"] or state == "recovery" else home
             if (after, to) != (state, home) or (after == "freeze" and record["uid"] != before["uid"]):
                 yield Event("write", line.node, line, after, to)
             state, home = after, to
 
-    def _way(self, line: Line, before: dict[str, Any], after: dict[str, Any]) -> list[str]:
-        decided = next(
-            (
-                it
-                for it in reversed(self.lines[: self.lines.index(line)])
-                if it.node == line.node and it.said.get("decided")
-            ),
-            None,
-        )
-        rows = [it for it in (decided.said["decided"] if decided else ()) if it["of"] == self.sid]
+    def _way(self, line: Line) -> list[str]:
+        """The states by which the master took it there."""
+        rows = [it for it in self.decided.get(line.node, ()) if it["of"] == self.sid]
         for it in rows:
-            if "DISARMING" in it["facts"] or "START_FAILED" in it["facts"] or "WENT_DOWN" in it["facts"]:
+            if {"DISARMING", "START_FAILED", "WENT_DOWN"} & set(it["facts"]):
                 raise LeftOut(f"{it['row']} ({line.place})")
         return [TABLES["service"].by_id[it["row"]].target for it in rows]
 

@@ -122,8 +122,8 @@ def _troubles(history: History, node: str, fence: Fence) -> list[Trouble]:
     begin = max(min(well, default=fence.at), fence.at - LONG_S)
     found = troubles(history, node, begin - JUST_BEFORE_S, fence.at)
     starved = _starved(history, node, fence)
-    if starved:  # then it was no client's deadline
-        found = [trouble for trouble in found if trouble.kind != "silent"] + [starved]
+    if starved or any(trouble.kind == "power" for trouble in found):  # then silence is no cause, but follows
+        found = [trouble for trouble in found if trouble.kind != "silent"] + ([starved] if starved else [])
     return sorted(found, key=lambda trouble: trouble.at)
 
 
@@ -292,8 +292,8 @@ def waiting(history: History, sid: str = "") -> Answer:
     wanted = history.document(RESOURCES)
     if sid and sid not in {*services, *wanted}:
         raise NotTold(f"the trace knows no service {sid}, only {', '.join(sorted({*services, *wanted})) or 'none'}")
-    told = list(_mastery(history))
-    late = []
+    told = [*_mastery(history), *(it for node in history.nodes for it in _silent(history, node))]
+    late = [it.text for it in told]
     for name in [sid] if sid else sorted({*services, *wanted}):
         text = _unsettled(history, name)
         if text:
@@ -313,6 +313,13 @@ def _mastery(history: History) -> Iterator[Told]:
         yield Told(history.end, "there is no master: nobody decides anything", ())
     elif history.end - written.at > LONG_S / 10:
         yield _told(written, f"{owner} is master, but has not renewed its lock for {history.end - written.at:.1f} s")
+
+
+def _silent(history: History, node: str) -> Iterator[Told]:
+    """An LRM that has not ended, and says nothing."""
+    moments = history.by_daemon.get((node, "lrm"), [])
+    if moments and history.end - moments[-1].at > LONG_S / 10 and moments[-1].line.said.get("to") != "exited":
+        yield _told(moments[-1], f"the LRM of {node} has said nothing for {history.end - moments[-1].at:.1f} s")
 
 
 def _unsettled(history: History, sid: str) -> Told | None:
@@ -344,17 +351,13 @@ def _at_home(history: History, record: dict[str, str]) -> Iterator[Told]:
     if not moments:
         yield Told(history.end, f"the LRM of {node} has left no trace", ())
         return
-    last = moments[-1]
-    silent_s = history.end - last.at
-    if silent_s > LONG_S / 10:
-        yield _told(last, f"the LRM of {node} has said nothing for {silent_s:.1f} s")
     telling = next(
         (
             it
             for it in reversed(moments)
             if (row := TABLES["lrm"].by_id.get(it.line.row)) and (row.why or it.line.said["facts"])
         ),
-        last,
+        moments[-1],
     )
     row = TABLES["lrm"].by_id[telling.line.row]
     shown = TABLES["lrm"].state_named[_shown(row.target)]

@@ -21,7 +21,12 @@ def test_a_machine_keeps_its_state_where_it_is_told(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("text", "says"),
-    [("nodes = 3", "nodes"), ('[store]\nengine = "paper"', "paper"), ("node = ", "end of document"), ("node = 1", "node")],
+    [
+        ("nodes = 3", "nodes"),
+        ('[store]\nengine = "paper"', "paper"),
+        ("node = ", "end of document"),
+        ("node = 1", "node"),
+    ],
 )
 def test_what_is_wrong_is_said_with_the_file(tmp_path: Path, text: str, says: str) -> None:
     (tmp_path / FILE).write_text(text)
