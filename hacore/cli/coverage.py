@@ -111,7 +111,7 @@ def _page(simulated: Coverage, real: Coverage, models: set[str]) -> Iterator[str
     yield "slice; `hacore check` fails if one does not that is marked here.\n"
     yield "A value is a fact that held, or did not, when a row was looked for. A pair is a row and the next of the"
     yield "same machine: a process, a worker, a record, a node, the disarm request. Many pairs that the states allow"
-    yield "cannot be, for other reasons. A master does not tell of rows that change no document: runs never show them.\n"
+    yield "cannot be, for other reasons. A master does not tell of rows that change no document: no run shows them.\n"
     yield from _summary(simulated, real, models)
     yield from _unseen(simulated, real, models)
     yield "\n## All rows\n"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
+from textwrap import fill
 from typing import TYPE_CHECKING
 
 import click
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from hacore.trace.history import History
     from hacore.trace.why import Answer
 
+WIDTH = 110
+INDENT = 13 * " "
 
 WHY = """Say why something happened, from the traces of all nodes: in sentences, with times and the lines that show it.
 
@@ -104,13 +107,13 @@ def _say(answer: Answer, as_json: bool) -> None:
     if as_json:
         say_json(asdict(answer))
         return
-    click.echo(click.style(answer.short, bold=True))
+    click.echo(click.style(fill(answer.short, WIDTH), bold=True))
     if answer.first:
         click.echo(f"What failed first, {_when(answer.first.at - answer.at)}: {KINDS[answer.first.kind]}")
     for told in answer.then:
-        click.echo(f"{told.at - answer.at:+9.2f} s  {told.text}")
+        click.echo(fill(f"{told.at - answer.at:+9.2f} s  {told.text}", WIDTH, subsequent_indent=INDENT))
         for place in _places(told.lines):
-            click.echo(f"{'':13}{click.style(place, dim=True)}")
+            click.echo(INDENT + click.style(place, dim=True))
 
 
 def _places(lines: tuple[str, ...]) -> list[str]:

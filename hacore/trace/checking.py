@@ -8,6 +8,7 @@ from itertools import chain
 from pathlib import Path
 
 from hacore.trace.again import again
+from hacore.trace.history import History
 from hacore.trace.lines import own_tables
 from hacore.trace.merging import Merged, merged
 from hacore.trace.multiplexing import multiplexed
@@ -15,6 +16,7 @@ from hacore.trace.problem import Problem
 from hacore.trace.promises import Promises
 from hacore.trace.reading import TraceError, Traces, read
 from hacore.trace.steps import steps
+from hacore.trace.why import needless
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,3 +70,4 @@ def _problems(traces: Traces, order: Merged) -> Iterator[Problem]:
     yield from order.problems
     if not order.problems:  # else its order is not known
         yield from Promises(traces, order).broken()
+        yield from needless(History.of(traces, order))

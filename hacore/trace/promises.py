@@ -12,6 +12,7 @@ SafeDisarm          an LRM closes its watchdog only without a worker, and if wha
 Guarded             an LRM starts workers, and publishes mode active, only while its watchdog is armed
 AckOnce             a uid to which there is an outcome is not executed again (retries, looking again at what runs, and
                     the protection of what is stopped excepted)
+NoNeedlessReset     (in hacore.trace.why) a watchdog resets only a node on which something had failed
 WatchdogFires       when a deadline has passed for longer than the watchdog may take, nothing of the node goes on
 
 Whether a service runs on a node is what its workers have found or done. It ends there with the node: the machine room's

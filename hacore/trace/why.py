@@ -14,11 +14,12 @@ from hacore.protocol.table import And, Fact, Guard, Not, Or, Row
 from hacore.protocol.tables import TABLES
 from hacore.trace.history import RESOURCES, STATUS, History, Step
 from hacore.trace.merging import Moment
+from hacore.trace.problem import Problem
 from hacore.trace.troubles import Trouble, troubles
 
 LONG_S = 60.0
 """What lies further back has nothing to do with it."""
-JUST_BEFORE_S = 0.001
+JUST_BEFORE_S = 0.05
 
 
 class NotTold(LookupError):  # noqa: N818 - it says what is the case
@@ -91,6 +92,17 @@ def _fence(history: History, node: str, at: float, mark: Step | None) -> Fence:
     return Fence(history.last(kept, first), ended, mark, taken)
 
 
+def needless(history: History) -> Iterator[Problem]:
+    """NoNeedlessReset, as far as a trace shows it: resets of nodes on which nothing had failed, and that no master
+    had given up."""
+    for node in history.nodes:
+        for fence in fences(history, node):
+            reset = fence.ended if fence.ended and fence.ended.line.said["event"] == "watchdog_reset" else None
+            marked = fence.mark is not None and reset is not None and fence.mark.moment.at < reset.at
+            if reset and not marked and cause(history, node, fence) is None:
+                yield Problem.at("NoNeedlessReset", f"{node} is reset, and nothing there had failed", reset.line)
+
+
 def fenced(history: History, node: str) -> Answer:
     """Why a node was fenced last. Raises NotTold."""
     if node not in history.nodes and not history.of_node(node):
@@ -118,7 +130,7 @@ def cause(history: History, node: str, fence: Fence) -> Trouble | None:
 def _troubles(history: History, node: str, fence: Fence) -> list[Trouble]:
     """What failed on the node since all was well last: since its lock was renewed, or its heart beat."""
     beat = history.last(history.commits(heartbeat(node), node), fence.at)
-    well = [it.at for it in (fence.renewed, beat) if it]
+    well = [it.at for it in (fence.renewed, beat, _fed(history, node, fence)) if it]
     begin = max(min(well, default=fence.at), fence.at - LONG_S)
     found = troubles(history, node, begin - JUST_BEFORE_S, fence.at)
     starved = _starved(history, node, fence)
@@ -171,15 +183,20 @@ def _about(step: Step, fence: Fence) -> bool:
     return begin <= step.moment.at <= end and step.before.get("state") != step.after.get("state")
 
 
-def deadline(history: History, node: str, fence: Fence) -> Moment | None:
-    """The last deadline that its LRM had handed to the multiplexer."""
-    kept = [
+def _fed(history: History, node: str, fence: Fence) -> Moment | None:
+    """When its LRM had handed the last deadline to the multiplexer."""
+    kept = (
         it
         for it in history.by_daemon.get((node, "lrm"), [])
         if it.line.ask in {"KeepAlive", "OpenWatchdog"} and it.line.answer("Accepted") is not None
-    ]
-    last = history.last(kept, fence.ended.at if fence.ended else fence.at)
-    return Moment(last.at + last.line.said["deadline_s"] - last.line.t, last.line) if last else None
+    )
+    return history.last(kept, fence.ended.at if fence.ended else fence.at)
+
+
+def deadline(history: History, node: str, fence: Fence) -> Moment | None:
+    """That deadline."""
+    fed = _fed(history, node, fence)
+    return Moment(fed.at + fed.line.said["deadline_s"] - fed.line.t, fed.line) if fed else None
 
 
 def _lrm_rows(history: History, node: str, fence: Fence) -> Iterator[Told]:
@@ -221,7 +238,7 @@ def _literals(guard: Guard, holds: bool = True) -> Iterator[tuple[Fact, bool]]:
 
 def _sentence(fact: Fact, holds: bool) -> str:
     text = fact.sentence.rstrip(".")
-    begin = text[0].lower() if text[1:2].islower() else text[0]
+    begin = text[0] if text[:2].isupper() else text[0].lower()
     return f"{begin}{text[1:]}" if holds else f"it is not so that {begin}{text[1:]}"
 
 
