@@ -38,10 +38,13 @@ ROWS = {
 }
 """The rows that are a step each."""
 ASKING = {"lrm.wait.ask", "lrm.active.ask", "lrm.lost.ask"}
-LEFT_OUT = ("lrm.maintenance.", "lrm.empty.", "lrm.active.maintain", "lrm.active.stop", "lrm.active.idle")
-LEFT_OUT += ("lrm.active.leave_stopped", "lrm.active.leave_both", "lrm.active.disarm", "lrm.active.say_idle")
-LEFT_OUT += ("lrm.active.say_shutdown", "lrm.active.say_maintenance", "lrm.active.say_disarm", "lrm.wait.say_disarm")
-LEFT_OUT += ("lrm.wait.say_maintenance", "lrm.wait.left")
+LEFT_OUT = (
+    *("lrm.maintenance.", "lrm.empty.", "lrm.active.maintain", "lrm.active.stop", "lrm.active.idle"),
+    *("lrm.active.leave_stopped", "lrm.active.leave_both", "lrm.active.disarm", "lrm.active.say_idle"),
+    *("lrm.active.say_shutdown", "lrm.active.say_maintenance", "lrm.active.say_disarm", "lrm.wait.say_disarm"),
+    *("lrm.wait.say_maintenance", "lrm.wait.left"),
+)
+"""The beginnings of rows that the specification leaves out."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -122,13 +122,14 @@ def test_who_waits_for_a_fence(tmp_path: Path) -> None:
 
 def test_what_did_not_happen_is_not_told(tmp_path: Path) -> None:
     history = after(tmp_path, lambda _: None, 2.0)
-    for question, words in (
+    questions: tuple[tuple[Callable[[], Answer], str], ...] = (
         (lambda: fenced(history, "n2"), "n2 was not fenced"),
         (lambda: fenced(history, "n9"), "no node n9, only n1, n2, n3"),
         (lambda: moved(history, "vm:1"), "vm:1 did not move"),
         (lambda: moved(history, "vm:9"), "it knows no service vm:9"),
         (lambda: waiting(history, "vm:9"), "no service vm:9, only ct:3, vm:1, vm:2"),
-    ):
+    )
+    for question, words in questions:
         with pytest.raises(NotTold, match=words):
             question()
 
