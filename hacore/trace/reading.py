@@ -200,10 +200,29 @@ def _life(said: dict[str, Any]) -> tuple[Life, str]:
         return Life(said["node"], said["daemon"], begin.get("boot", ""), None, ""), f"no beginning: {problem}"
 
 
+REQUIRED: dict[str, tuple[str, ...]] = {
+    "row": ("from", "to", "facts"),
+    "say": ("about",),
+    "ask": ("answer",),
+    "worker": ("uid",),
+    "Transact": ("checks", "writes"),
+    "Spawn": ("job",),
+    "Reply": ("client", "says"),
+    "OpenWatchdog": ("deadline_s",),
+    "KeepAlive": ("deadline_s",),
+}
+"""What a line must have besides, given one of its names or the kind of its request."""
+DAEMONS = frozenset({"crm", "lrm", "watchdog"})
+
+
 def _misses(said: dict[str, Any]) -> str:
+    """What a line lacks, in words; "" if nothing."""
     wanted = {"t": int | float, "node": str, "daemon": str}
     missing = [name for name, kind in wanted.items() if not isinstance(said.get(name), kind)]
+    missing += [it for name in (*said, said.get("ask")) for it in REQUIRED.get(str(name), ()) if it not in said]
     if missing:
         return f"a line without {', '.join(missing)}"
+    if said["daemon"] not in DAEMONS:
+        return f"a line of {said['daemon']}, which is no daemon"
     kinds = said.keys() & {"begin", "row", "say", "ask"}
     return "" if len(kinds) == 1 else f"a line must have one of begin, row, say, ask; this one has {sorted(kinds)}"

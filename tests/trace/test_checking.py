@@ -236,6 +236,15 @@ def test_what_was_torn_otherwise_is(good: Files, tmp_path: Path) -> None:
     assert f"{path}:21" in answer.output
 
 
+@pytest.mark.parametrize(("lacks", "words"), [("facts", "without facts"), ("node", "without node"), ("row", "one of")])
+def test_a_line_that_lacks_something_is_told(lacks: str, words: str, good: Files, tmp_path: Path) -> None:
+    path, lines = next((path, deepcopy(lines)) for path, lines in good.items())
+    at = next(number for number in indices(lines) if "row" in lines[number])
+    del lines[at][lacks]
+    write(tmp_path / path.name, lines)
+    assert any(words in problem.text for problem in check([tmp_path / path.name]).problems if problem.name == "Line")
+
+
 def test_a_rotated_file_is_read_as_one(good: Files, tmp_path: Path) -> None:
     path = save(good, tmp_path)["n2/crm"]
     head, *lines = path.read_text().splitlines(keepends=True)
