@@ -5,15 +5,14 @@ Each boot of a simulated node has a clock of its own, so it has a boot of its ow
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, Any
 
 import msgspec
 
 from hacore.protocol.requests import Job, Request
-from hacore.protocol.table import Table
 from hacore.sim.processes import Node
 from hacore.sim.world import World
 from hacore.trace.lines import begun, is_dull, told
@@ -24,36 +23,39 @@ NAMES = {"mux": "watchdog"}
 
 
 @contextmanager
-def traced(world: World, directory: Path | None, tables: Mapping[str, Table] | None = None) -> Iterator[None]:
-    """Write what the world's daemons do meanwhile to ``directory``; nothing if it is None."""
-    traces = _Traces(world, directory, tables) if directory else None
-    try:
+def traced(world: World, directory: Path | None) -> Iterator[None]:
+    """Write what the world's daemons do meanwhile to files below ``directory``; nothing if it is None."""
+    with ExitStack() as stack:
+        files: dict[Path, IO[bytes]] = {}
+
+        def write(path: Path, line: dict[str, Any]) -> None:
+            if path not in files:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                files[path] = stack.enter_context(path.open("wb"))
+            files[path].write(msgspec.json.encode(line) + b"\n")
+
+        if directory:
+            Tracer(world, directory, write)
         yield
-    finally:
-        if traces:
-            traces.close()
 
 
-class _Traces:
-    def __init__(self, world: World, directory: Path, tables: Mapping[str, Table] | None = None) -> None:
-        self.world, self.directory, self.tables = world, directory, tables
-        self._files: dict[Path, IO[bytes]] = {}
+class Tracer:
+    """Hands over what the daemons of a world do from now on, line by line, with the path of its file."""
+
+    def __init__(self, world: World, directory: Path, write: Callable[[Path, dict[str, Any]], None]) -> None:
+        self.world, self.directory, self._append = world, directory, write
         for kind, make in list(world.kinds.items()):
             world.kinds[kind] = self._daemons(kind, make)
         worker = world.worker
         world.worker = lambda node, job: self._worker(worker(node, job), node, job)
         world.ended = self._ended
 
-    def close(self) -> None:
-        for file in self._files.values():
-            file.close()
-
     def _daemons(self, kind: str, make: Callable[[str], Any]) -> Callable[[str], Any]:
         name = NAMES.get(kind, kind)
 
         def made(node: str) -> Any:
             at = self.world.nodes[node]
-            self._write(at, name, begun(_boot(at), self.world.timing, self.tables))
+            self._write(at, name, begun(_boot(at), self.world.timing))
             return _Told(make(node), lambda request, answer: self._note(at, name, {}, request, answer))
 
         return made
@@ -73,12 +75,6 @@ class _Traces:
     def _ended(self, node: Node, why: str) -> None:
         event, t = "watchdog_reset" if why == "watchdog" else "node_off", round(self.world.clock(node), 6)
         self._append(self.directory / HARDWARE, {"t": t, "event": event, "node": node.name, "boot": _boot(node)})
-
-    def _append(self, path: Path, line: dict[str, Any]) -> None:
-        if path not in self._files:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._files[path] = path.open("wb")
-        self._files[path].write(msgspec.json.encode(line) + b"\n")
 
 
 def _boot(node: Node) -> str:

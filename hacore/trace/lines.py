@@ -13,7 +13,6 @@ also have ``worker`` (the service) and ``uid``. Besides, a line has one of
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict
 from functools import cache
 from typing import Any
@@ -38,7 +37,6 @@ from hacore.protocol.requests import (
     Snapshot,
     Unavailable,
 )
-from hacore.protocol.table import Table
 from hacore.protocol.tables import TABLES
 from hacore.protocol.timing import Timing
 
@@ -53,11 +51,10 @@ def own_tables() -> str:
     return digest(TABLES.values())
 
 
-def begun(boot: str, timing: Timing, tables: Mapping[str, Table] | None = None) -> dict[str, Any]:
-    """A process begins, with other tables than the protocol's if they are given."""
+def begun(boot: str, timing: Timing) -> dict[str, Any]:
+    """A process begins."""
     lengths = {name: value for name, value in asdict(timing).items() if name in _GIVEN}
-    known = digest(tables.values()) if tables else own_tables()
-    return {"begin": {"boot": boot, "version": __version__, "tables": known, "timing": lengths}}
+    return {"begin": {"boot": boot, "version": __version__, "tables": own_tables(), "timing": lengths}}
 
 
 _GIVEN = frozenset(name for name, field in Timing.__dataclass_fields__.items() if field.init)
@@ -88,7 +85,7 @@ def asking(request: Request[Any]) -> dict[str, Any]:
     """The same without the answer."""
     if isinstance(request, Fired):
         row = {"row": request.row, "from": request.state, "to": request.target, "facts": request.facts}
-        return {**row, "decided": request.decided} if request.decided else row
+        return {**row, "decided": msgspec.to_builtins(request.decided)} if request.decided else row
     if isinstance(request, Say):
         return {"say": request.event, "about": request.fields}
     if isinstance(request, Reply):

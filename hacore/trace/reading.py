@@ -114,6 +114,18 @@ class Traces:
     def nodes(self) -> list[str]:
         return sorted({node for node, _ in self.threads})
 
+    def take(self, path: Path, number: int, said: dict[str, Any]) -> None:
+        """One more line of a daemon, which may begin another life."""
+        lives = self.threads.setdefault((said["node"], said["daemon"]), [])
+        if "begin" in said and not (lives and said.get("again")):
+            life, problem = _life(said)
+            lives.append(life)
+            self.broken += [(f"{path}:{number}", problem)] if problem else []
+        elif not lives:
+            lives.append(Life(said["node"], said["daemon"], "", None, ""))
+        life = lives[-1]
+        life.lines.append(Line(path, number, said["t"], life.node, life.daemon, said, life.boot))
+
 
 def read(paths: Iterable[Path]) -> Traces:
     """Read files, and directories with all below them. Raises TraceError if there is nothing."""
@@ -180,15 +192,7 @@ def _read_file(path: Path, traces: Traces) -> None:
         if torn and not begins:
             traces.broken.append((torn, "no line of a trace, though its process went on"))
         torn = ""
-        lives = traces.threads.setdefault((said["node"], said["daemon"]), [])
-        if begins and not (lives and said.get("again")):
-            life, problem = _life(said)
-            lives.append(life)
-            traces.broken += [(place, problem)] if problem else []
-        elif not lives:
-            lives.append(Life(said["node"], said["daemon"], "", None, ""))
-        life = lives[-1]
-        life.lines.append(Line(path, number, said["t"], life.node, life.daemon, said, life.boot))
+        traces.take(path, number, said)
 
 
 def _life(said: dict[str, Any]) -> tuple[Life, str]:
