@@ -112,7 +112,7 @@ def _page(simulated: Coverage, real: Coverage, models: set[str]) -> Iterator[str
     yield "# What is seen of the tables\n"
     yield f"Simulated: seeds {SEEDS[0]} to {SEEDS[-1]} of `hacore sim faults`, a minute of trouble each, and of"
     yield f"`tests/scenarios`: {names}."
-    yield "Real: one `hacore demo`. Models: a row fires in some slice; `hacore check` fails if one marked here does not."
+    yield "Real: one `hacore demo`. Models: `hacore check` fails if a row that is marked fires in no slice."
     yield ""
     yield "A value is a fact that held, or did not, when a row was looked for. A pair is a row and the next of the"
     yield "same machine: a process, a worker, a record, a node, the disarm request. Many pairs that the states allow"
