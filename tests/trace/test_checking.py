@@ -125,7 +125,7 @@ def test_a_forgery_is_caught(
 # ------------------------------------------------------------------------------------------- what breaks a promise
 
 BROKEN = [
-    (VARIANTS[0], 2, "SingleOwner"),
+    (VARIANTS[0], 8, "SingleOwner"),
     (VARIANTS[1], 1, "Guarded"),
     (VARIANTS[2], 0, "SafeDisarm"),
     (VARIANTS[4], 3, "WatchdogFires"),
