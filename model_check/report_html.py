@@ -41,8 +41,12 @@ def as_html(
     about: About | None = None,
     drawings: Drawings | None = None,
     tables: Mapping[str, Table] = TABLES,
+    runs: Mapping[str, int] | None = None,
 ) -> str:
-    """The whole page. Of the ``drawings`` those are shown that stories need; without any, stories are only told."""
+    """The whole page. Of the ``drawings`` those are shown that stories need; without any, stories are only told.
+
+    ``runs``: how often each row fired in simulated runs.
+    """
     checks = tuple(checks)
     pictures = Pictures(tables, drawings or {})
     style, script = (files("model_check").joinpath(name).read_text() for name in ("report.css", "report.js"))
@@ -56,6 +60,8 @@ def as_html(
     main = tag("main", *_summary(checks, about or {}), *_checks(checks))
     main.extend(_problems(checks, pictures))
     main.extend(_coverage(checks, tables))
+    if runs is not None:
+        main.extend(_seen_in_runs(checks, tables, runs))
     main.extend(_diagrams(pictures))
     page = tag("html", head, tag("body", main, tag("script", script)), lang="en")
     return f"<!doctype html>\n{tostring(page, 'unicode', method='html')}\n"
@@ -243,6 +249,22 @@ def _rows(table: Table, counting: Sequence[Check]) -> Element:
     body = tag("table", tag("thead", tag("tr", *heads, *counts)), tag("tbody", *lines))
     section.append(tag("details", tag("summary", f"all rows of {table.name}"), body))
     return section
+
+
+def _seen_in_runs(checks: Sequence[Check], tables: Mapping[str, Table], runs: Mapping[str, int]) -> Iterator[Element]:
+    """Which rows the daemons themselves have taken, and which only the models."""
+    fired = {row for check in checks for row, count in check.fired.items() if count}
+    yield tag("h2", "Rows in simulated runs")
+    yield tag("p", "Which rows fired in a few simulated runs of the daemons; docs/coverage.md is about many more.")
+    for table in tables.values():
+        rows = [row.id for row in table.rows]
+        seen, models = [row for row in rows if row in runs], [row for row in rows if row in fired and row not in runs]
+        section = tag("section", tag("h3", table.name), id=_anchor("runs", table.name))
+        bar = tag("progress", value=str(len(seen)), max=str(len(rows)))
+        section.append(tag("p", bar, f" {len(seen)} of {len(rows)} rows fired"))
+        if models:
+            section.append(tag("p", "In models only: ", *_listed(models), class_="never"))
+        yield section
 
 
 def _listed(words: Iterable[str]) -> Iterator[Content]:

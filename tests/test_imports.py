@@ -15,11 +15,14 @@ MAY_IMPORT = {
     "hacore.daemons": {"hacore.protocol", "hacore.manager"},
     "hacore.devices": {"hacore.protocol"},
     "hacore.drawing": {"hacore.protocol"},
-    "hacore.runtime": {"hacore", "hacore.protocol", "hacore.manager", "hacore.daemons", "hacore.devices"},
-    "hacore.sim": {"hacore.protocol", "hacore.manager", "hacore.daemons"},
+    "hacore.trace": {"hacore", "hacore.protocol", "hacore.manager", "hacore.daemons"},
+    "hacore.runtime": {
+        *("hacore", "hacore.protocol", "hacore.manager", "hacore.daemons", "hacore.devices", "hacore.trace"),
+    },
+    "hacore.sim": {"hacore.protocol", "hacore.manager", "hacore.daemons", "hacore.trace"},
     "hacore.cli": {
         *("hacore", "hacore.protocol", "hacore.manager", "hacore.daemons", "hacore.devices"),
-        *("hacore.drawing", "hacore.runtime", "hacore.sim"),
+        *("hacore.drawing", "hacore.trace", "hacore.runtime", "hacore.sim"),
     },
     "model_check": {"hacore.protocol"},
 }

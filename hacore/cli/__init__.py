@@ -45,6 +45,11 @@ SECTIONS = {
     "Simulation": {
         "sim": "sim:sim",
     },
+    "Traces": {
+        "trace": "trace:trace",
+        "why": "why:why",
+        "coverage": "coverage:coverage",
+    },
     "A cluster on this machine": {
         "demo": "demo:demo",
         "up": "local:up",

@@ -105,10 +105,17 @@ def check(
     if html:
         from model_check.report_html import as_html
 
-        html.write_text(as_html(done, about, _drawings(tables()), tables()))
+        html.write_text(as_html(done, about, _drawings(tables()), tables(), None if path or before else _runs()))
     if github:
         click.echo("\n".join(report.as_github(done)))
     raise SystemExit(int(worst(done)))
+
+
+def _runs() -> dict[str, int]:
+    """How often each row fires in simulated runs: some seconds' worth."""
+    from hacore.cli.coverage import in_simulation
+
+    return dict(in_simulation(range(3)).rows)
 
 
 def _drawings(tables: Mapping[str, Table]) -> dict[str, list[str]]:

@@ -63,7 +63,14 @@ def _verdict(verdict: dict[str, Any]) -> str:
         lines.append(f"  {fault['name']:<8} {fault['promise']}: {what}")
     count = len(verdict["overlaps"])
     lines.append(f"  witness  services that ran twice: {click.style(str(count), fg='red') if count else 'none'}")
+    lines.append(f"  traces   {_traced(verdict['trace'])}")
     bounds = f"{verdict['bound_s']:.1f} s, with the master {verdict['bound_with_master_s']:.1f} s"
     lines.append(f"  worst case by the settings: {bounds}")
     lines.append("  ok" if verdict["ok"] else click.style("  FAILED", fg="red"))
     return "\n".join(lines)
+
+
+def _traced(trace: dict[str, Any]) -> str:
+    if trace["problems"]:
+        return click.style("\n           ".join(trace["problems"]), fg="red")
+    return f"{trace['rows']} rows fired, each a step of the tables; every promise kept along {trace['lines']} lines"

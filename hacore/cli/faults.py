@@ -9,11 +9,13 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from functools import partial
 from multiprocessing import get_context
+from pathlib import Path
 from sys import stderr
 from typing import Any
 
 import click
 
+from hacore.cli.options import trace_option
 from hacore.cli.text import say_json
 
 UNSAFE, UNSETTLED, CRASHED = 12, 13, 14
@@ -62,13 +64,14 @@ class Found:
 @click.option("--nodes", type=click.IntRange(1, 99), default=3, show_default=True)
 @click.option("--services", type=click.IntRange(0), default=4, show_default=True)
 @click.option("--minutes", type=click.FloatRange(0), default=1.0, show_default=True, help="So long is trouble.")
+@trace_option
 @click.option("--json", "as_json", is_flag=True, help="Print only what was found, in JSON.")
 @click.pass_context
-def faults(ctx: click.Context, /, *, seeds: int, seed: int, as_json: bool, **size: Any) -> None:
+def faults(ctx: click.Context, /, *, seeds: int, seed: int, trace: Path | None, as_json: bool, **size: Any) -> None:
     if not as_json:
         click.echo("\n".join(_rates(seed, seeds, **size)))
     found = []
-    for number, one in enumerate(_all(range(seed, seed + seeds), **size), 1):
+    for number, one in enumerate(_all(range(seed, seed + seeds), trace=trace, **size), 1):
         found.append(one)
         if one.kind and not as_json:
             click.echo(f"seed {one.seed}: {one.kind}: {one.text}")
@@ -114,16 +117,18 @@ def _all(seeds: range, **size: Any) -> Iterator[Found]:
             yield task.result()
 
 
-def look(seed: int, *, nodes: int, services: int, minutes: float) -> Found:
-    """Run one seed."""
+def look(seed: int, *, nodes: int, services: int, minutes: float, trace: Path | None = None) -> Found:
+    """Run one seed. Its traces go to a directory of its own below ``trace``."""
     from hacore.sim.faults import Seed, spread
     from hacore.sim.promises import Unsettled, Violation
+    from hacore.sim.traces import traced
 
     begin_s = time.process_time()
     run = Seed(seed, spread(services, nodes), minutes * 60, nodes=nodes)
     kind = text = ""
     try:
-        run.run()
+        with traced(run.world, trace and trace / f"seed-{seed}"):
+            run.run()
     except Violation as problem:
         kind, text = "safety", str(problem)
     except Unsettled as problem:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import click
@@ -28,4 +29,11 @@ settings_option = click.option(
     metavar="NAME=NUMBER",
     callback=_settings,
     help="A timing setting, such as round_s=0.5; may be repeated. See `hacore timing`.",
+)
+
+trace_option = click.option(
+    "--trace",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Write the traces of all daemons to DIR, as real ones do: see `hacore trace`.",
 )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from hacore.cli.faults import UNSAFE, UNSETTLED, faults
+from hacore.cli.options import trace_option
 from hacore.cli.text import say_json
 
 if TYPE_CHECKING:
@@ -87,10 +88,20 @@ sim.add_command(faults)
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Decides delays and clocks.")
 @click.option("--check", is_flag=True, help="With --profile reference: the events must be those the file expects.")
 @click.option("--events", "out", type=click.Path(path_type=Path), metavar="OUT", help="Write events as JSON lines.")
+@trace_option
 @click.option("--json", "as_json", is_flag=True, help="Print only what became of it, in JSON.")
 @click.pass_context
 def run(
-    ctx: click.Context, /, file: Path, *, profile: str, seed: int, check: bool, out: Path | None, as_json: bool
+    ctx: click.Context,
+    /,
+    file: Path,
+    *,
+    profile: str,
+    seed: int,
+    check: bool,
+    out: Path | None,
+    trace: Path | None,
+    as_json: bool,
 ) -> None:
     from hacore.sim.events import line
     from hacore.sim.scenario import ScenarioError, read_scenario
@@ -98,7 +109,7 @@ def run(
     try:
         scenario = read_scenario(file)
         answer = Answer(scenario.name or file.stem, profile, seed)
-        events = (_reference if profile == "reference" else _hacore)(scenario, answer, check)
+        events = _reference(scenario, answer, check) if profile == "reference" else _hacore(scenario, answer, trace)
     except ScenarioError as problem:
         click.echo(f"hacore: {' '.join(str(problem).split())}", err=True)
         ctx.exit(2)
@@ -122,13 +133,15 @@ def _conclude(answer: Answer) -> None:
     click.echo(answer.sentence())
 
 
-def _hacore(scenario: Scenario, answer: Answer, _: bool) -> Events:
+def _hacore(scenario: Scenario, answer: Answer, trace: Path | None) -> Events:
     from hacore.sim.play import Play
     from hacore.sim.promises import Unsettled, Violation
+    from hacore.sim.traces import traced
 
     play = Play(scenario, answer.seed)
     try:
-        play.run()
+        with traced(play.world, trace):
+            play.run()
     except Violation as problem:
         answer.violation, answer.story = str(problem), play.world.story()
     except Unsettled as problem:

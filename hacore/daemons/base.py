@@ -18,6 +18,7 @@ from hacore.protocol.requests import (
     Clock,
     Committed,
     Conflict,
+    Decided,
     Fired,
     Inbox,
     Say,
@@ -122,6 +123,10 @@ class Machine:
         """Called after each step that led to another state that operators see."""
         yield from ()
 
+    def decided(self, row: Row) -> tuple[Decided, ...]:
+        """The rows that make up what this one chooses."""
+        return ()
+
     def step(self) -> Asking[Row]:
         """Look, let the table decide, do what the row says. The machine moves first, effects follow."""
         before = self.state
@@ -129,7 +134,8 @@ class Machine:
         yield from self.look(facts)
         holding = tuple(fact for fact, holds in self._meaning_of(before) if holds())
         row = self.stepper.step(holding)
-        yield Fired(row.id, row.state, row.target, tuple(sorted([fact.name for fact in holding])))
+        held = tuple(sorted([fact.name for fact in holding]))
+        yield Fired(row.id, row.state, row.target, held, self.decided(row))
         self.given = row.given
         for action in self.stepper.todo:
             yield from self._perform(action)

@@ -16,6 +16,7 @@ from hacore.protocol.requests import (
     Asking,
     Clock,
     Committed,
+    Decided,
     Document,
     PowerOff,
     Read,
@@ -26,7 +27,7 @@ from hacore.protocol.requests import (
     Unavailable,
     ask,
 )
-from hacore.protocol.table import Action, Checker, Fact, Table
+from hacore.protocol.table import Action, Checker, Fact, Row, Table
 from hacore.protocol.tables import TABLES
 from hacore.protocol.timing import Timing
 from hacore.protocol.vocabulary import QUORATE
@@ -229,6 +230,9 @@ class Crm(Daemon):
         answer = yield from self.transact({MANAGER_LOCK: lock.document()})
         if isinstance(answer, Committed):
             self.lock = Document(lock.document(), answer.revision)
+
+    def decided(self, row: Row) -> tuple[Decided, ...]:
+        return self.decision.decided if protocol.CHOOSE_CHANGES in row.do else ()
 
     @does(protocol.CHOOSE_CHANGES)
     def _choose_changes(self) -> None:

@@ -72,6 +72,8 @@ def step(view: View) -> None:
     while True:
         old = view.status.disarm.state if view.status.disarm else "armed"
         row = _chooser(view.tables["disarm"]).row(old, view)
+        if row.target != old:
+            view.note(row, "", lambda fact: FACTS[fact](view))
         for action in row.do:
             ACTIONS[action](view)
         if view.status.disarm:

@@ -98,6 +98,8 @@ def _step(case: Case) -> None:
     view, node, _ = case
     old = view.node_state(node)
     row = _chooser(view.tables["node"]).row(old, case)
+    if row.target != old or row.do:
+        view.note(row, node, lambda fact: FACTS[fact](case))
     for action in row.do:
         ACTIONS[action](view, node)
     if row.target != view.status.nodes.get(node):

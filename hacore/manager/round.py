@@ -17,7 +17,7 @@ from hacore.manager.memory import Memory
 from hacore.manager.rebalance import rebalance
 from hacore.manager.view import Event, Sight, View
 from hacore.protocol.locks import Lock, agent_lock
-from hacore.protocol.requests import JSON, Snapshot
+from hacore.protocol.requests import JSON, Decided, Snapshot
 from hacore.protocol.table import Table
 from hacore.protocol.tables import TABLES
 
@@ -33,6 +33,8 @@ class Decision:
     """A marked node whose lock may be taken now, "" if there is none. Taken only when there is nothing to write."""
     power_due: str
     """A marked node to be powered off now, "" if there is none. Only when there is nothing to write."""
+    decided: tuple[Decided, ...] = ()
+    """The rows by which records, nodes and the disarm request come to be as they are written."""
 
 
 NOTHING = Decision({}, {}, (), "", "")
@@ -182,6 +184,5 @@ def _decision(view: View) -> Decision:
         writes[agent_lock(node)] = Lock.of(view.snapshot[agent_lock(node)]).released().document()
     basis = {key: view.snapshot[key].revision for key in (*writes, STATUS, *map(agent_lock, sorted(view.fenced)))}
     events = (*sorted(view.events, key=lambda event: event.last),)
-    if writes:
-        return Decision(writes, basis, events, "", "")
-    return Decision(writes, basis, events, nodes.fence_due(view), nodes.power_due(view))
+    fence, power = ("", "") if writes else (nodes.fence_due(view), nodes.power_due(view))
+    return Decision(writes, basis, events, fence, power, tuple(view.decided))

@@ -213,6 +213,7 @@ def _fire(view: View, table: Table, sid: str) -> Row:
         if not case.verb:
             view.rest(sid, case.looked)
         return row
+    view.note(row, sid, lambda fact: FACTS[fact](case))
     before, after = (table.state_named[state].shown for state in (row.state, row.target))
     case.new = _successor(view, old, row, changed=before != after)
     for action in row.do:

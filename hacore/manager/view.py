@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from msgspec.structs import replace
@@ -26,8 +26,8 @@ from hacore.manager.memory import Look, Memory, Rest, Standing
 from hacore.manager.placement import Places
 from hacore.manager.rules import Compiled
 from hacore.protocol.locks import FENCING, Lock, agent_lock
-from hacore.protocol.requests import JSON, Snapshot
-from hacore.protocol.table import Table
+from hacore.protocol.requests import JSON, Decided, Snapshot
+from hacore.protocol.table import Fact, Row, Table
 from hacore.protocol.tables import TABLES
 
 REFUSALS_KEPT = 10
@@ -93,6 +93,8 @@ class View:
     freed: list[str] = field(default_factory=list)
     """Nodes whose lock becomes free, because what followed from holding it is decided."""
     events: list[Event] = field(default_factory=list)
+    decided: list[Decided] = field(default_factory=list)
+    """The rows that have changed something so far."""
     just_fenced: set[str] = field(default_factory=set)
     """Nodes whose mark was taken off in this decision, because they are fenced."""
     _places: Places | None = None
@@ -205,6 +207,11 @@ class View:
     def online(self) -> list[str]:
         """The nodes on which services may be placed."""
         return [node for node, state in self.status.nodes.items() if state == "online"]
+
+    def note(self, row: Row, of: str, fact: Callable[[Fact], bool]) -> None:
+        """A row changes something. To be called before it does, for the facts are asked for again."""
+        table = self.tables[row.id.partition(".")[0]]
+        self.decided.append(Decided(row.id, of, table.grounds(row.state, fact)))
 
     def say(self, kind: str, **fields: JSON) -> None:
         self.events.append(Event(kind, fields))

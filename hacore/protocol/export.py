@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+from collections.abc import Iterable
+
 from hacore.protocol.requests import JSON
 from hacore.protocol.table import ALWAYS, And, Fact, Guard, Not, Or, Row, Table
 
@@ -25,6 +29,24 @@ def export(table: Table) -> dict[str, JSON]:
         "assuming": [{"text": str(guard), "tree": tree(guard)} for guard in table.assuming],
         "rows": [_row(row) for row in table.rows],
     }
+
+
+def digest(tables: Iterable[Table]) -> str:
+    """Sixteen hexadecimal digits: others as soon as a table means anything else. Words for people do not count."""
+    meant = [
+        [
+            *([state.name, state.shown, state.final] for state in table.states),
+            *([*_meant(row)] for row in table.rows),
+        ]
+        for table in tables
+    ]
+    return hashlib.sha256(json.dumps(meant).encode()).hexdigest()[:16]
+
+
+def _meant(row: Row) -> tuple[JSON, ...]:
+    told = _row(row)
+    del told["why"]
+    return tuple(told.values())
 
 
 def _row(row: Row) -> dict[str, JSON]:

@@ -120,6 +120,17 @@ class Sleep(Request[None]):
 
 
 @dataclass(frozen=True, slots=True)
+class Decided:
+    """A row by which a master changes a document: of a service's record, of a node, or of the disarm request."""
+
+    row: str
+    of: str
+    """The service, the node, or ""."""
+    facts: tuple[str, ...]
+    """Those that held, of the facts that were asked for until the row was found."""
+
+
+@dataclass(frozen=True, slots=True)
 class Fired(Request[None]):
     """Not a question: a row fired. ``facts`` are the facts of the state that held."""
 
@@ -127,6 +138,8 @@ class Fired(Request[None]):
     state: str
     target: str
     facts: tuple[str, ...]
+    decided: tuple[Decided, ...] = ()
+    """If the row is one that chooses changes of the documents: the rows that make them up, in order."""
 
 
 @dataclass(frozen=True, slots=True)

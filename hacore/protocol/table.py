@@ -301,6 +301,18 @@ class Table:
                 return row
         raise TableError(f"table {self.name}: state {state} is final or has no row that holds")
 
+    def grounds(self, state: str, fact: Callable[[Fact], bool]) -> tuple[str, ...]:
+        """The facts that held, of those that :meth:`step` asks for: given these alone, it finds the same row."""
+        asked: dict[Fact, bool] = {}
+
+        def ask(one: Fact) -> bool:
+            if one not in asked:
+                asked[one] = fact(one)
+            return asked[one]
+
+        self.step(state, ask)
+        return tuple(sorted(one.name for one, held in asked.items() if held))
+
     def _problems(self) -> Iterator[str]:
         names = [state.name for state in self.states]
         ids = [row.id for row in self.rows]

@@ -91,6 +91,7 @@ class _Host:
     def __init__(self, daemon: Daemon, store: Store, home: Path) -> None:
         self.daemon, self.store = daemon, store
         self.trace = Trace(home / "trace" / f"{daemon.name}.jsonl", daemon.node, daemon.name)
+        self.trace.begin(daemon.timing)
         self.wake = threading.Event()
         self.asked: set[str] = set()
         self.watchdog = WatchdogClient(home / "mux.sock", daemon.timing.call_timeout_s)

@@ -24,6 +24,7 @@ from hacore.protocol.requests import Snapshot, Unavailable
 from hacore.runtime.cluster import create, read_settings, store_path, timing_of
 from hacore.runtime.site import SiteError, site_call
 from hacore.runtime.timeline import Timeline
+from hacore.trace.checking import check
 
 NODES = ("node1", "node2", "node3")
 SERVICES = {"proc:web": "node1", "proc:db": "node1", "proc:mail": "node2", "proc:cache": "node3"}
@@ -67,10 +68,12 @@ class Demo:
             self._wait("all services to be noted as running", self._settled)
             faults = [self._kill(), self._freeze(), self._update()]
         overlaps = witness.overlaps(witness.read(self.witness))
+        traced = check([self.directory])
         return {
-            "ok": not overlaps and all(fault.ok for fault in faults),
+            "ok": not overlaps and not traced.problems and all(fault.ok for fault in faults),
             "faults": [dump(fault) for fault in faults],
             "overlaps": overlaps,
+            "trace": {"lines": traced.lines, "rows": traced.rows, "problems": [str(it) for it in traced.problems]},
             "bound_s": timing.failover_s,
             "bound_with_master_s": timing.failover_with_master_s,
         }

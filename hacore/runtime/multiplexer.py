@@ -22,7 +22,6 @@ from hacore.protocol.requests import (
     CloseHardware,
     FeedHardware,
     Fired,
-    Message,
     OpenHardware,
     Receive,
     Reply,
@@ -35,22 +34,21 @@ from hacore.runtime.drive import Answers, drive
 from hacore.runtime.hardening import harden
 from hacore.runtime.sd_notify import Systemd
 from hacore.runtime.trace import Trace
+from hacore.trace.lines import is_dull
 
-_DULL = frozenset({"watchdog.armed.feed", "watchdog.armed.wait", "watchdog.closed.wait"})
 LAST_WORDS_S = 1.0
 """How long an orderly end waits for what is still to be written."""
 
 
 class _SparingTrace(Trace):
-    """Leaves out what says only that time passes, and has the rest written aside."""
+    """Leaves out what is dull, and has the rest written aside."""
 
     def __init__(self, path: Path, node: str, daemon: str, aside: Aside) -> None:
         super().__init__(path, node, daemon)
         self._aside = aside
 
     def note(self, request: Request[Any], answer: object) -> None:
-        telling = isinstance(request, Fired) and request.row not in _DULL
-        if telling or isinstance(request, Say | Reply | OpenHardware | CloseHardware) or isinstance(answer, Message):
+        if not is_dull(request, answer):
             super().note(request, answer)
 
     def write(self, line: str) -> None:
@@ -107,6 +105,7 @@ def run_multiplexer(home: Path, node: str, timing: Timing, connect: Callable[[],
         signal.signal(number, lambda number, _: asked_to_end.append(number))
     mux = WatchdogMux(timing)
     trace = _SparingTrace(home / "trace" / "watchdog.jsonl", node, mux.name, aside)
+    trace.begin(timing)
     answers: Answers = {
         Clock: lambda _: now_s(),
         Receive: lambda request: clients.receive(request.until_s),

@@ -37,7 +37,7 @@ class Workers:
 
     def _work(self, job: Job) -> None:
         try:
-            outcome = drive(Worker(self.node, job).work(), self._answers(job), self.trace)
+            outcome = drive(Worker(self.node, job).work(), self._answers(job), self.trace.of(job))
         except Exception as problem:  # it cannot even be told whether the service runs: nobody may assume anything
             self._note(job.sid, problem)
             outcome = Outcome(job.uid, job.sid, "stuck")

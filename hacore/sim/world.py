@@ -72,17 +72,18 @@ class World:
         self.worker: Callable[[str, Job], Worker] = lambda node, job: worker(node, job, tables)
         self.now = 0.0
         self.store = Store()
-        names = [f"n{i}" for i in range(1, nodes + 1)] if isinstance(nodes, int) else nodes
+        names = nodes if not isinstance(nodes, int) else [f"n{i}" for i in range(1, nodes + 1)]
         self.nodes = {name: Node(name) for name in names}
         self.services = Services({name: node.running for name, node in self.nodes.items()}, self.store)
-        self.stats = Stats()
-        self.events = Events()
+        self.stats, self.events = Stats(), Events()
         self.trace: deque[tuple[float, str, str]] = deque(maxlen=TRACE_LENGTH)
         """What happened last, for a story."""
         self.interfere: Callable[[Process, Request[Any]], None] = lambda _, __: None
         """Called before each request of a process; may pause or kill it."""
         self.hold_up: Callable[[Process, Transact], float] = lambda _, __: 0.0
         """For how long a transaction is held up on its way: it happens, but nobody hears of it in time."""
+        self.ended: Callable[[Node, str], None] = lambda _, __: None
+        """Called when everything on a node ends, and why."""
         self.latency_s = 0.004
         self.slow = 0.0
         """How probable it is that a call takes up to 0.8 of its time-out."""
@@ -165,6 +166,7 @@ class World:
         if not node.powered:
             return
         self.note(name, f"off: {why}")
+        self.ended(node, why)
         node.powered = node.armed = False
         node.opened_by = None
         for process in (*node.daemons.values(), *node.workers):
@@ -279,8 +281,7 @@ class World:
 
     def ask(self, node: Node, kind: str, word: str) -> None:
         """A signal to a daemon: ``restart``, ``shutdown`` or ``reboot``."""
-        process = node.daemons.get(kind)
-        if process:
+        if process := node.daemons.get(kind):
             self.note(process, f"asked to {word}")
             process.asked.add(word)
             self.wake(process)
@@ -365,8 +366,7 @@ class World:
 
     def wake(self, process: Process) -> None:
         """It sleeps no longer, after a moment."""
-        sleep = process.asleep
-        if sleep is not None:
+        if (sleep := process.asleep) is not None:
             self.after(self.rng.uniform(0, 0.05), lambda: self._wake_if(process, sleep))
 
     def _wake_if(self, process: Process, sleep: Sleep) -> None:

@@ -51,7 +51,7 @@ def sometimes(slices: Sequence[Slice], checks: Sequence[Check], tables: Mapping[
     """One line for a level: what its slices promise, held against what their explorations, in order, have shown."""
     unfinished = [check.name for check in checks if check.verdict is not Verdict.PASSED]
     fired = {row for check in checks for row, count in check.fired.items() if count}
-    rows = {row.id: row for row in _rows(tables)}
+    rows = {row.id: row for row in rows_seen(tables)}
     idle = [f"{row} never fires" for row in rows if row not in NEVER.keys() | _others(slices) | fired]
     missing = [] if unfinished else [*_missing(slices, checks), *idle]
     wrong = [f"{row} is listed as one that never fires, and fires" for row in sorted(fired & NEVER.keys())]
@@ -72,7 +72,7 @@ def sometimes(slices: Sequence[Slice], checks: Sequence[Check], tables: Mapping[
     )
 
 
-def _rows(tables: Mapping[str, Table]) -> Iterator[Row]:
+def rows_seen(tables: Mapping[str, Table]) -> Iterator[Row]:
     """Rows of which the model can see that they fire. A record's row that changes nothing is never written."""
     for name in READ:
         yield from (row for row in tables[name].rows if name not in PLANNED or changes(row))

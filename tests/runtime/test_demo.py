@@ -14,6 +14,10 @@ from hacore import witness
 from hacore.cli import main
 from hacore.runtime import demo
 from hacore.runtime.demo import NODES, SERVICES, Demo, Fault
+from hacore.trace.history import History
+from hacore.trace.merging import merged
+from hacore.trace.reading import read
+from hacore.trace.why import fenced, moved
 from tests.runtime.cluster import PATIENT_S, ROOT, Event, sweep
 
 ACTORS = {"hardware", "witness", *(f"{node}/{daemon}" for node in NODES for daemon in ("watchdog", "crm", "lrm"))}
@@ -45,15 +49,17 @@ def is_well_told(moment: Event) -> bool:
     return fields and moment["t"] >= 0 and moment["actor"] in ACTORS and isinstance(moment["about"], dict)
 
 
-def keeps_its_promises(directory: Path) -> None:
+def keeps_its_promises(directory: Path) -> list[Event]:
     run = start(directory)
     (*moments, verdict), complaints = ended(run)
     assert (run.returncode, complaints) == (0, ""), verdict
     assert [moment for moment in moments if not is_well_told(moment)] == []
     assert len([moment for moment in moments if "title" in moment]) == 4
-    assert verdict.keys() == {"ok", "faults", "overlaps", "bound_s", "bound_with_master_s"}
+    assert verdict.keys() == {"ok", "faults", "overlaps", "trace", "bound_s", "bound_with_master_s"}
     assert verdict["ok"] is True
     assert verdict["overlaps"] == []
+    assert verdict["trace"]["problems"] == []
+    assert verdict["trace"]["rows"] > 500
     assert [fault["name"] for fault in verdict["faults"]] == ["kill", "freeze", "update"]
     for fault in verdict["faults"]:
         assert fault.keys() == {"name", "promise", "ok", "seconds"}
@@ -62,10 +68,30 @@ def keeps_its_promises(directory: Path) -> None:
     assert verdict["bound_with_master_s"] > verdict["bound_s"] > 0
     events = {moment["event"] for moment in moments if "event" in moment}
     assert {"lock_acquired", "fence_started", "fence_done", "service_recovered", "watchdog_reset", "up"} <= events
+    return moments
+
+
+def node_of(moments: list[Event], number: int) -> str:
+    """The node that a fault was about, by its title."""
+    title: str = next(moment["title"] for moment in moments if moment.get("title", "").startswith(f"{number}. "))
+    return title.partition(" of ")[2].partition(",")[0]
+
+
+def is_explained(directory: Path, moments: list[Event]) -> None:
+    """Why its nodes were fenced, by the traces."""
+    traces = read([directory])
+    history = History.of(traces, merged(traces))
+    killed, frozen = fenced(history, node_of(moments, 1)), fenced(history, node_of(moments, 2))
+    assert killed.first is not None
+    assert killed.first.kind in {"multiplexer", "killed"}, killed  # the watchdog fires before init has started others
+    assert frozen.first is not None
+    assert (frozen.first.kind, frozen.first.text.startswith("the LRM of")) == ("silent", True), frozen
+    services = [sid for sid in SERVICES if any(step.after.get("state") == "fence" for step in history.of_service(sid))]
+    assert "was fenced, because" in moved(history, services[0]).short
 
 
 def test_the_demonstration_keeps_its_promises(directory: Path) -> None:
-    keeps_its_promises(directory)
+    is_explained(directory, keeps_its_promises(directory))
 
 
 @pytest.mark.slow

@@ -11,9 +11,11 @@ import pytest
 from hacore.protocol.requests import PowerOff, Say
 from hacore.protocol.table import Table
 from hacore.protocol.tables import TABLES
+from hacore.protocol.timing import Timing
 from hacore.runtime import trace
 from hacore.runtime.timeline import Timeline
 from hacore.runtime.trace import Trace
+from hacore.trace.checking import check
 from tests.runtime.cluster import Event, LocalCluster
 
 DAEMONS = ("watchdog", "crm", "lrm")
@@ -67,7 +69,7 @@ def test_every_line_has_what_it_should(traced: LocalCluster) -> None:
         assert lines
         for line in lines:
             assert (line["node"], line["daemon"]) == (node, daemon)
-            assert len(line.keys() & {"row", "say", "ask"}) == 1, line
+            assert len(line.keys() & {"begin", "row", "say", "ask"}) == 1, line
             assert ("ask" in line) == ("answer" in line), line
         times = [line["t"] for line in lines]
         assert daemon == "lrm" or times == sorted(times)
@@ -88,6 +90,12 @@ def test_rows_follow_one_another(traced: LocalCluster) -> None:
         assert lives(lines, daemon) == (2 if (node, daemon) == ("node1", "lrm") else 1)
         final = rows_of(lines, daemon)[-1]["to"]
         assert TABLES[daemon].state_named[final].final == (daemon != "watchdog"), "it was shut down in order"
+
+
+def test_it_passes_the_check(traced: LocalCluster) -> None:
+    report = check([traced.directory])
+    assert report.problems == ()
+    assert (report.nodes, report.lives, report.partial) == (3, 10, 0)
 
 
 def test_every_worker_came_to_an_end(traced: LocalCluster) -> None:
@@ -126,6 +134,18 @@ def test_a_trace_keeps_two_files_of_limited_size(tmp_path: Path, monkeypatch: py
     numbers = [line["about"]["number"] for line in written(path)]
     assert numbers == list(range(numbers[0], 200))
     assert len(numbers) > 200 // 20
+
+
+def test_each_file_says_at_its_head_whose_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trace, "MOST_BYTES", 4000)
+    it = Trace(tmp_path / "crm.jsonl", "node1", "crm")
+    it.begin(Timing())
+    for number in range(200):
+        note(it, number=number)
+    it.close()
+    for file in tmp_path.iterdir():
+        head = json.loads(file.read_text().splitlines()[0])
+        assert (head["again"], head["begin"]["timing"]["round_s"]) == (True, Timing().round_s)
 
 
 def test_a_trace_goes_on_after_a_restart(tmp_path: Path) -> None:
