@@ -20,7 +20,7 @@ LEAVING = RESTART_ASKED | SHUTDOWN_ASKED
 
 # ---------------------------------------------------------------------------------------------------------- the CRM
 # It hears a stop request only after it has tried for the lock, a lost lock ends the round, and a new master begins anew
-# to count how long nodes have not been seen (PROTOCOL section 11 point 9).
+# to count how long nodes have not been seen (PROTOCOL section 11 point 9). There is no power fencing.
 
 CRM = crm.CRM.substituted(
     {
@@ -42,6 +42,7 @@ CRM = crm.CRM.substituted(
             crm.CRM.by_id["crm.master.confirmed"],
         ),
         "crm.master.fence": crm.CRM.changed("crm.master.fence", do=(TELL, crm.CHOOSE_NODE)),
+        **dict.fromkeys(("crm.master.claim", "crm.master.shoot", "crm.master.power_off", "crm.master.take_off"), ()),
         "crm.master.done": crm.CRM.changed("crm.master.done", do=(TELL,)),
         "crm.lost.forget": crm.CRM.changed("crm.lost.forget", target="wait.resting"),
     }
