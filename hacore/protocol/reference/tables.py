@@ -22,7 +22,7 @@ LEAVING = RESTART_ASKED | SHUTDOWN_ASKED
 
 # ---------------------------------------------------------------------------------------------------------- the CRM
 # It hears a stop request only after it has tried for the lock, a lost lock ends the round, and a new master begins anew
-# to count how long nodes have not been seen (PROTOCOL section 11 point 9).
+# to count how long nodes have not been seen (PROTOCOL section 11 point 9). There is no power fencing.
 
 WEAK_CRM = without_given(crm.CRM, {row: (*weak.NO_TOKEN.get(row, ()), *weak.UNMARKED[row]) for row in weak.UNMARKED})
 CRM = WEAK_CRM.substituted(
@@ -45,6 +45,7 @@ CRM = WEAK_CRM.substituted(
             WEAK_CRM.by_id["crm.master.confirmed"],
         ),
         "crm.master.fence": WEAK_CRM.changed("crm.master.fence", do=(TELL, crm.CHOOSE_NODE)),
+        **dict.fromkeys(("crm.master.claim", "crm.master.shoot", "crm.master.power_off", "crm.master.take_off"), ()),
         "crm.master.done": WEAK_CRM.changed("crm.master.done", do=(TELL,)),
         "crm.lost.forget": WEAK_CRM.changed("crm.lost.forget", target="wait.resting"),
     }
