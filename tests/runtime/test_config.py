@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from hacore.runtime.config import FILE, Config, ConfigError, load, open_store, state_path
+from hacore.devices.watchdog import sysfs
+from hacore.runtime.config import FILE, Config, ConfigError, WatchdogDevice, load, open_store, state_path
 
 
 def test_without_a_file_it_is_a_local_cluster(tmp_path: Path) -> None:
@@ -33,3 +34,15 @@ def test_what_is_wrong_is_said_with_the_file(tmp_path: Path, text: str, says: st
     with pytest.raises(ConfigError, match=says) as caught:
         open_store(tmp_path, 1.0)
     assert str(tmp_path / FILE) in str(caught.value)
+
+
+def test_which_watchdog(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sysfs, "MACHINE", tmp_path)
+    with pytest.raises(FileNotFoundError):
+        load(tmp_path).watchdog.open(tmp_path, 5.0)  # the emulated one, which nobody serves here
+    assert WatchdogDevice("/dev/watchdog7").path() == Path("/dev/watchdog7")
+    with pytest.raises(OSError, match="there is no watchdog: modprobe softdog"):
+        WatchdogDevice("auto").path()
+    (tmp_path / "dev").mkdir()
+    (tmp_path / "dev" / "watchdog3").touch()
+    assert WatchdogDevice("auto").path() == tmp_path / "dev" / "watchdog3"
