@@ -27,6 +27,7 @@ def test_a_machine_keeps_its_state_where_it_is_told(tmp_path: Path) -> None:
         ('[store]\nengine = "paper"', "paper"),
         ("node = ", "end of document"),
         ("node = 1", "node"),
+        ("[watchdog]\ndevice = 'watchdog0'", 'must be "auto" or an absolute path'),
     ],
 )
 def test_what_is_wrong_is_said_with_the_file(tmp_path: Path, text: str, says: str) -> None:
