@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 from hacore.devices.store import StoreError
+from hacore.devices.watchdog import sysfs
 from hacore.manager.documents import Settings
 from hacore.protocol.timing import Timing, guarded_round_s, least_offline_s
 from hacore.runtime.cluster import create, timing_of
-from hacore.runtime.config import FILE, Config, ConfigError, load, open_store, state_path
+from hacore.runtime.config import FILE, Config, ConfigError, WatchdogDevice, load, open_store, state_path
 from hacore.runtime.engines import PMXCFS_DEAF_S, EtcdEngine, PmxcfsEngine
 
 
@@ -49,7 +50,13 @@ def test_the_timing_for_pmxcfs_outlasts_its_deafness() -> None:
 
 @pytest.mark.parametrize(
     ("text", "says"),
-    [("nodes = 3", "nodes"), ('[store]\nengine = "paper"', "paper"), ("node = ", "end of"), ("node = 1", "node")],
+    [
+        ("nodes = 3", "nodes"),
+        ('[store]\nengine = "paper"', "paper"),
+        ("node = ", "end of document"),
+        ("node = 1", "node"),
+        ("[watchdog]\ndevice = 'watchdog0'", 'must be "auto" or an absolute path'),
+    ],
 )
 def test_what_is_wrong_is_said_with_the_file(tmp_path: Path, text: str, says: str) -> None:
     (tmp_path / FILE).write_text(text)
@@ -114,3 +121,15 @@ def test_an_election_of_etcd_resets_no_healthy_node() -> None:
     timing = timing_of(Settings(timing=dict(EtcdEngine.timing)))
     election_s = 4.0
     assert election_s + timing.round_s + 2 * timing.call_timeout_s < timing.watchdog_s
+
+
+def test_which_watchdog(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sysfs, "MACHINE", tmp_path)
+    with pytest.raises(FileNotFoundError):
+        load(tmp_path).watchdog.open(tmp_path, 5.0)  # the emulated one, which nobody serves here
+    assert WatchdogDevice("/dev/watchdog7").path() == Path("/dev/watchdog7")
+    with pytest.raises(OSError, match="there is no watchdog: modprobe softdog"):
+        WatchdogDevice("auto").path()
+    (tmp_path / "dev").mkdir()
+    (tmp_path / "dev" / "watchdog3").touch()
+    assert WatchdogDevice("auto").path() == tmp_path / "dev" / "watchdog3"

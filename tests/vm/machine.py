@@ -109,7 +109,7 @@ def new_disk(path: Path) -> None:
 def machine(kernel: Path, initramfs: Path, disk: Path, driver: str, *, saved: bool = False) -> Iterator[Machine]:
     """Boot it, or let it go on from where it was saved; a reset or a power-off ends it."""
     monitor = disk.with_suffix(".qmp")
-    command = ["nice", "-n", "15", "qemu-system-x86_64", "-accel", "tcg", "-m", "384", "-cpu", "qemu64,+rdrand"]
+    command = ["qemu-system-x86_64", "-accel", "tcg", "-m", "384", "-cpu", "qemu64,+rdrand"]
     command += ["-icount", "shift=2,sleep=off", "-nodefaults", "-nographic", "-device", "i6300esb", "-no-reboot"]
     command += ["-action", "watchdog=reset", "-serial", "stdio", "-qmp", f"unix:{monitor},server=on,wait=off"]
     command += ["-kernel", str(kernel), "-initrd", str(initramfs)]
