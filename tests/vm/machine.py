@@ -14,7 +14,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -64,8 +64,9 @@ class Machine:
 
     def listen(self, lines: IO[str]) -> None:
         """Take note of the guest's console, or of QEMU's events."""
-        for line in lines:
-            self._coming.put(line)
+        with suppress(ConnectionResetError):  # it was killed
+            for line in lines:
+                self._coming.put(line)
         if lines is self._monitor:
             self._coming.put('{"timestamp": {}, "event": "GONE"}')
 
