@@ -33,6 +33,7 @@ SECTIONS = {
         "settings": "cluster:settings",
         "timing": "timing:timing",
         "watchdog": "watchdog:group",
+        "update": "update:update",
     },
     "Protocol": {
         "tables": "tables:tables",
@@ -118,7 +119,7 @@ class Hacore(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
-        except click.UsageError:
+        except (click.UsageError, Failure):
             raise
         except click.ClickException as problem:
             raise Failure(problem.format_message()) from None
