@@ -24,6 +24,7 @@ SECTIONS = {
         "plan": "plan:group",
     },
     "Cluster": {
+        "init": "init:init",
         "create": "create:create",
         "status": "status:status",
         "node-maintenance": "cluster:node_maintenance",

@@ -88,9 +88,15 @@ def load(directory: Path) -> Config:
     """The configuration in ``directory``. Raises ConfigError, with what is wrong and where."""
     path = directory / FILE
     try:
-        return msgspec.toml.decode(path.read_bytes(), type=Config)
+        return parse(path.read_bytes(), path)
     except (FileNotFoundError, NotADirectoryError):
         return Config()
+
+
+def parse(text: bytes | str, path: Path) -> Config:
+    """The configuration that the file ``path`` says, or would say. Raises ConfigError."""
+    try:
+        return msgspec.toml.decode(text, type=Config)
     except msgspec.DecodeError as problem:
         raise ConfigError(f"{path}: {problem}") from None
 

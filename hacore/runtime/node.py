@@ -101,7 +101,7 @@ class Node:
         if number == signal.SIGHUP and "lrm" in self.pids:
             self._ask("lrm", "restart")
         elif number in {signal.SIGTERM, signal.SIGINT}:
-            self.ending = "shutdown"
+            self.ending = self.ending or "shutdown"  # systemd sends SIGTERM after the word that it is a reboot
         elif number == signal.SIGUSR1:
             self.ending = "reboot"
 
