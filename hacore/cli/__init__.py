@@ -35,6 +35,7 @@ SECTIONS = {
         "timing": "timing:timing",
         "watchdog": "watchdog:group",
         "update": "update:update",
+        "doctor": "doctor:doctor",
     },
     "Protocol": {
         "tables": "tables:tables",

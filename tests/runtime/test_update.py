@@ -54,6 +54,7 @@ def test_a_command_runs_while_the_lrm_is_down_and_no_service_is_touched(steady: 
     assert update_of(steady.read()).node == ""
 
 
+@pytest.mark.slow
 def test_all_nodes_one_after_the_other(steady: LocalCluster, tmp_path: Path) -> None:
     running = steady.running()
     listed = tmp_path / "listed"
@@ -113,6 +114,11 @@ def refusal(cluster: LocalCluster, node: str) -> str:
     return answer.stderr
 
 
+def state_of(cluster: LocalCluster, sid: str) -> str:
+    services = cluster.status().services
+    return services[sid].state if sid in services else ""
+
+
 def test_it_is_refused_with_the_reason(steady: LocalCluster) -> None:
     before = {node: steady.daemons(node) for node in steady.nodes}
     assert "no `hacore node node9` runs on this machine" in refusal(steady, "node9")
@@ -120,13 +126,12 @@ def test_it_is_refused_with_the_reason(steady: LocalCluster) -> None:
     assert "node3 is being updated" in refusal(steady, "node1")
     steady.done("update", "node3", "--clear")
     steady.configure({"proc:broken": Resource("node1", max_restart=0, max_relocate=0, config={"command": "exit 1"})})
-    states = lambda: steady.status().services  # noqa: E731
-    steady.wait_for("the error", lambda: "proc:broken" in states() and states()["proc:broken"].state == "error")
+    steady.wait_for("the error", lambda: state_of(steady, "proc:broken") == "error")
     assert "proc:broken is in error" in refusal(steady, "node1")
     steady.done("set", "proc:broken", "--state", "disabled")
-    steady.wait_for("the error to be over", lambda: states()["proc:broken"].state == "stopped")
+    steady.wait_for("the error to be over", lambda: state_of(steady, "proc:broken") == "stopped")
     steady.done("remove", "proc:broken")
-    steady.wait_for("it to be gone", lambda: "proc:broken" not in states())
+    steady.wait_for("it to be gone", lambda: state_of(steady, "proc:broken") == "")
     assert {node: steady.daemons(node) for node in steady.nodes} == before
 
 
