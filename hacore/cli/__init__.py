@@ -27,6 +27,7 @@ SECTIONS = {
         "init": "init:init",
         "create": "create:create",
         "status": "status:status",
+        "metrics": "metrics:metrics",
         "node-maintenance": "cluster:node_maintenance",
         "fencing": "fencing:fencing",
         "disarm": "cluster:disarm",

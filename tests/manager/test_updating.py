@@ -29,7 +29,7 @@ def snapshot(**changed: Any) -> Snapshot:
 
 def web(**changed: Any) -> dict[str, Any]:
     """The status, with a record of proc:web that is otherwise."""
-    status: dict[str, Any] = snapshot()[STATUS].value  # type: ignore[assignment]
+    status: dict[str, Any] = snapshot()[STATUS].value
     return {**status, "services": {"proc:web": {**status["services"]["proc:web"], **changed}}}
 
 
@@ -42,7 +42,7 @@ def test_a_node_that_is_well_may_be_updated_whatever_is_amiss_elsewhere() -> Non
 
 
 def test_nor_is_a_master_needed_where_there_is_nothing_to_freeze() -> None:
-    empty = {MEMBERS: ["node1"], RESOURCES: {}, STATUS: {}, MANAGER_LOCK: None}
+    empty: dict[str, Any] = {MEMBERS: ["node1"], RESOURCES: {}, STATUS: {}, MANAGER_LOCK: None}
     assert refused(snapshot(**empty), "node1") == ""
 
 
