@@ -29,6 +29,7 @@ TEMPLATE = """\
 
 node = {node}   # this machine's name in the cluster
 state = {state}   # sockets, locks and traces of its daemons, for root only
+# notify = "/etc/hacore/notify"     # a command that is given each event as a line of JSON: docs/deploy.md
 
 [store]                     # the same on all nodes
 engine = {engine}

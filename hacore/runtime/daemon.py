@@ -46,6 +46,7 @@ from hacore.runtime.config import load, open_store, state_path
 from hacore.runtime.drive import Answers, drive
 from hacore.runtime.fencing import Fencing
 from hacore.runtime.multiplexer import run_multiplexer
+from hacore.runtime.notify import Notifier
 from hacore.runtime.only_one import OnlyOne
 from hacore.runtime.sd_notify import Systemd
 from hacore.runtime.trace import Trace
@@ -69,14 +70,15 @@ def run(kind: str, directory: Path, node: str, init_pid: int) -> None:
             run_multiplexer(home, node, timing, lambda: watchdog.open(home, timing.hardware_s))
             return
         daemon: Daemon = Crm(node, timing) if kind == "crm" else Lrm(node, timing)
-        _Host(daemon, open_store(directory, timing.call_timeout_s), home).live()
+        notifier = Notifier(load(directory).notify, node, kind)
+        _Host(daemon, open_store(directory, timing.call_timeout_s), home, notifier).live()
 
 
 class _Host:
     """Answers a daemon's requests from real devices, and lets it live."""
 
-    def __init__(self, daemon: Daemon, store: Store, home: Path) -> None:
-        self.daemon, self.store = daemon, store
+    def __init__(self, daemon: Daemon, store: Store, home: Path, notifier: Notifier) -> None:
+        self.daemon, self.store, self.notifier = daemon, store, notifier
         self.trace = Trace(home / "trace" / f"{daemon.name}.jsonl", daemon.node, daemon.name)
         self.trace.begin(daemon.timing)
         self.wake = threading.Event()
@@ -105,6 +107,7 @@ class _Host:
             self._sleep(sleep)
         self.trace.close()
         self.store.close()
+        self.notifier.end()
 
     def _sleep(self, sleep: Sleep) -> None:
         while not self.wake.is_set():
@@ -128,7 +131,7 @@ class _Host:
             PowerOff: self.fencing.power_off,
             ReapPower: self.fencing.reap,
             Fired: _told,
-            Say: _told,
+            Say: self.notifier.tell,
         }
 
     def _read(self, request: Read) -> Snapshot | Unavailable:
