@@ -13,6 +13,7 @@ import pytest
 from hacore.cli.store import update
 from hacore.manager.documents import UPDATE, Resource, Update, update_of
 from hacore.runtime.only_one import holder
+from hacore.trace.checking import check
 from tests.runtime.cluster import PATIENT_S, ROOT, LocalCluster, command
 
 REFUSED, DOUBT = 1, 3
@@ -21,8 +22,14 @@ REFUSED, DOUBT = 1, 3
 @pytest.fixture(scope="module")
 def steady_one(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
     cluster = LocalCluster(tmp_path_factory.mktemp("updated"))
-    yield cluster
-    cluster.close()
+    try:
+        yield cluster
+        cluster.stop()
+        checked = check([cluster.directory])
+        assert checked.rows
+        assert [str(problem) for problem in checked.problems] == []
+    finally:
+        cluster.close()
 
 
 @pytest.fixture
