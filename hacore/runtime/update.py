@@ -35,6 +35,8 @@ from hacore.runtime.only_one import AlreadyRuns, OnlyOne, holder
 POLL_S = 0.05
 PATIENCE_S = 60.0
 """For how long daemons may take to go or to come, besides what the loss of a master adds."""
+OTHERS_S = 10.0
+"""How long CRM and multiplexer may take to go, while the LRM is down. If they take longer, it is told as a doubt."""
 
 
 class UpdateRefused(RuntimeError):  # noqa: N818 - it says what is the case
@@ -104,13 +106,20 @@ class _Updating:
                 self.tell(f"services are frozen, the LRM is down: {' '.join(command)}")
                 code = _run(command)
                 self.tell(f"it ended with {code}; the daemons start again")
-                for daemon in ("watchdog", "crm"):  # the multiplexer goes when the CRM has let go of it
-                    if pid := daemons[daemon]:
-                        with suppress(ProcessLookupError):
-                            ask_daemon(pid, "restart")
+                self._restart_others(daemons)
             self._wait_until_as_before(before, daemons)
             if code:
                 raise UpdateDoubt(f"all is as before, but the command ended with {code}")
+
+    def _restart_others(self, daemons: dict[str, int | None]) -> None:
+        """Returns when they are gone: the multiplexer never ends while an LRM is its client."""
+        others = [(daemon, pid) for daemon, pid in daemons.items() if pid and daemon != "lrm"]
+        for _, pid in others:  # the multiplexer first, which ends when the CRM has let go of it
+            with suppress(ProcessLookupError):
+                ask_daemon(pid, "restart")
+        ends_s = now_s() + OTHERS_S
+        while any(holder(self.home / f"{daemon}.lock") == pid for daemon, pid in others) and now_s() < ends_s:
+            time.sleep(POLL_S)
 
     def _daemons(self) -> dict[str, int | None]:
         return {daemon: holder(self.home / f"{daemon}.lock") for daemon in DAEMONS}
