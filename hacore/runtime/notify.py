@@ -10,9 +10,9 @@ import os
 import signal
 import subprocess
 from contextlib import suppress
-from datetime import UTC, datetime
 from typing import Any
 
+from hacore.devices.clock import now_s
 from hacore.protocol.requests import Say
 from hacore.runtime.aside import Aside
 
@@ -30,9 +30,9 @@ class Notifier:
         self._aside = Aside() if command else None
 
     def tell(self, said: Say) -> None:
-        """Never waits."""
+        """Tell it when its turn comes, with seconds since the boot as in traces. Never waits."""
         if self._aside:
-            event = {"time": datetime.now(UTC).isoformat(), **self._about, "event": said.event, "about": said.fields}
+            event = {"t": now_s(), **self._about, "event": said.event, "about": said.fields}
             self._aside.do(lambda: self._run(event))
 
     def end(self) -> None:
