@@ -79,6 +79,7 @@ def test_a_rolling_update_stops_at_the_first_doubt(steady: LocalCluster, tmp_pat
     assert (tmp_path / "asked").read_text() == "node1\nnode2\n"
 
 
+@pytest.mark.slow
 def test_a_failed_command_is_told_when_all_is_as_before(steady: LocalCluster) -> None:
     running = steady.running()
     answer = steady.hacore("update", "node2", "--", "sh", "-c", "exit 7")
