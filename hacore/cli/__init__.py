@@ -24,8 +24,10 @@ SECTIONS = {
         "plan": "plan:group",
     },
     "Cluster": {
+        "init": "init:init",
         "create": "create:create",
         "status": "status:status",
+        "metrics": "metrics:metrics",
         "node-maintenance": "cluster:node_maintenance",
         "fencing": "fencing:fencing",
         "disarm": "cluster:disarm",
@@ -33,6 +35,8 @@ SECTIONS = {
         "settings": "cluster:settings",
         "timing": "timing:timing",
         "watchdog": "watchdog:group",
+        "update": "update:update",
+        "doctor": "doctor:doctor",
     },
     "Protocol": {
         "tables": "tables:tables",
@@ -118,7 +122,7 @@ class Hacore(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
-        except click.UsageError:
+        except (click.UsageError, Failure):
             raise
         except click.ClickException as problem:
             raise Failure(problem.format_message()) from None

@@ -176,7 +176,7 @@ def test(ctx: click.Context, node: str, timeout_s: float, as_json: bool) -> None
         levels = _levels_of(settings_of(read(store)), node)
     devices = [(number, device) for number, its in enumerate(levels, 1) for device in its]
     with ThreadPoolExecutor(len(devices)) as pool:
-        seen = list(pool.map(lambda each: _seen(each[0], each[1], timeout_s), devices))
+        seen = list(pool.map(lambda each: seen_of(each[0], each[1], timeout_s), devices))
     if as_json:
         say_json(seen)
     else:
@@ -185,7 +185,8 @@ def test(ctx: click.Context, node: str, timeout_s: float, as_json: bool) -> None
     ctx.exit(1 if any(it["problem"] for it in seen) else 0)
 
 
-def _seen(level: int, device: Device, timeout_s: float) -> dict[str, Any]:
+def seen_of(level: int, device: Device, timeout_s: float) -> dict[str, Any]:
+    """What a device of a level says of its status, within the time, or why it says nothing."""
     from hacore.devices.clock import now_s
     from hacore.devices.power import PowerError, status
 

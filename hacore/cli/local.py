@@ -56,17 +56,23 @@ def node_command(directory: Path, node: str) -> list[str]:
 
 
 @click.command(short_help="Be a node: what a unit file starts.")
-@click.argument("name")
+@click.argument("name", required=False)
 @click.pass_obj
-def node(directory: Path, name: str) -> None:
+def node(directory: Path, name: str | None) -> None:
     """Be the node NAME of the cluster in DIR: start its watchdog multiplexer, CRM and LRM, and keep them running.
+
+    Without NAME it is the one that DIR/hacore.toml names.
 
     SIGTERM shuts the node down as the shutdown policy says, SIGUSR1 likewise for a reboot, SIGHUP restarts the LRM as a
     package update would. Its hardware watchdog is served by `hacore up`.
     """
     from hacore.runtime.cluster import read_members, read_settings, timing_of
+    from hacore.runtime.config import FILE, load
     from hacore.runtime.node import Node
 
+    name = name or load(directory).node
+    if not name:
+        raise click.ClickException(f"which node? {directory / FILE} does not say: hacore node NAME")
     timing_of(read_settings(directory))
     if name not in read_members(directory):
         raise click.ClickException(f"{name} is no node of this cluster: {', '.join(read_members(directory))}")

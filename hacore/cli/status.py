@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ import click
 
 from hacore.cli.store import opened, read
 from hacore.cli.text import aligned, say_json
+from hacore.devices.store import Store, StoreError
 from hacore.manager.documents import (
     Record,
     Resource,
@@ -44,21 +47,46 @@ A master or node that has just died is still named until its lock or its heartbe
 \b
 Examples:
   hacore status
+  hacore status --watch
   hacore status --json | jq -r '.services[] | select(.state == "error")'
 """
 
+WATCH_S = 1.0
+
 
 @click.command(help=HELP, short_help="Show master, nodes, services, and what is notable.")
+@click.option("--watch", is_flag=True, help="Show it anew every second, until Ctrl-C.")
 @click.option("--json", "as_json", is_flag=True, help="Answer in JSON.")
 @click.pass_obj
-def status(directory: Path, as_json: bool) -> None:
+def status(directory: Path, *, watch: bool, as_json: bool) -> None:
+    if watch and as_json:
+        raise click.UsageError("--watch is for people, --json for programs: choose one")
     with opened(directory) as store:
-        seen = read(store)
-    told = report(seen, _power(directory))
+        if watch:
+            _watch(store, directory)
+            return
+        told = report(read(store), _power(directory))
     if as_json:
         say_json({"directory": str(directory), **told})
     else:
         click.echo("\n".join(text(told)))
+
+
+def _watch(store: Store, directory: Path) -> None:
+    with suppress(KeyboardInterrupt):
+        while True:
+            shown = _shown(store, directory)
+            click.clear()
+            click.echo(shown)
+            time.sleep(WATCH_S)
+
+
+def _shown(store: Store, directory: Path) -> str:
+    """For who watches: what cannot be read now may be in a second."""
+    try:
+        return "\n".join(text(report(read(store), _power(directory))))
+    except StoreError as problem:
+        return str(problem)
 
 
 def _power(directory: Path) -> dict[str, str] | None:

@@ -7,6 +7,7 @@ stats/static    operators, or whoever configures services and nodes: their sizes
 stats/dynamic   whoever measures what they use
 members         operators
 commands        operators append, the master takes out
+update          who updates a node, from the beginning of that to its end
 manager/status  the master
 lrm/<node>      that node's LRM
 lock/*          see hacore.protocol.locks
@@ -26,6 +27,7 @@ from msgspec.structs import replace
 from hacore.protocol.requests import JSON, Document, Snapshot
 
 RESOURCES, SETTINGS, MEMBERS, COMMANDS, STATUS = "resources", "settings", "members", "commands", "manager/status"
+UPDATE = "update"
 RULES, STATIC_STATS, DYNAMIC_STATS = "rules", "stats/static", "stats/dynamic"
 
 REQUESTED_STATES = ("started", "stopped", "disabled", "ignored")
@@ -263,6 +265,12 @@ class Commands(msgspec.Struct):
     queue: list[Command] = []
 
 
+class Update(msgspec.Struct):
+    """A node that is being updated. The document's revision tells this update from all others."""
+
+    node: str = ""
+
+
 class Outline(msgspec.Struct):
     """What of the manager status is read without reading every record."""
 
@@ -362,6 +370,10 @@ def members_of(snapshot: Snapshot) -> list[str]:
 
 def commands_of(snapshot: Snapshot) -> Commands:
     return parse(snapshot[COMMANDS], Commands, COMMANDS, Commands())
+
+
+def update_of(snapshot: Snapshot) -> Update:
+    return parse(snapshot[UPDATE], Update, UPDATE, Update())
 
 
 def lrm_of(snapshot: Snapshot, node: str) -> LrmStatus:

@@ -2,6 +2,7 @@
 
     node = "alpha"              # this machine's name in the cluster
     state = "/var/lib/hacore"   # sockets, locks and traces of its daemons; without it: DIR/nodes/NODE
+    notify = "/etc/hacore/notify"   # a command that is given each event as a line of JSON: docs/deploy.md
 
     [store]                     # where the cluster's documents are
     engine = "sqlite"           # one file, DIR/store.db: for a cluster on one machine
@@ -80,6 +81,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     node: str = ""
     state: str = ""
+    notify: str = ""
     store: Engine = msgspec.field(default_factory=SqliteEngine)
     watchdog: WatchdogDevice = msgspec.field(default_factory=WatchdogDevice)
 
@@ -88,9 +90,15 @@ def load(directory: Path) -> Config:
     """The configuration in ``directory``. Raises ConfigError, with what is wrong and where."""
     path = directory / FILE
     try:
-        return msgspec.toml.decode(path.read_bytes(), type=Config)
+        return parse(path.read_bytes(), path)
     except (FileNotFoundError, NotADirectoryError):
         return Config()
+
+
+def parse(text: bytes | str, path: Path) -> Config:
+    """The configuration that the file ``path`` says, or would say. Raises ConfigError."""
+    try:
+        return msgspec.toml.decode(text, type=Config)
     except msgspec.DecodeError as problem:
         raise ConfigError(f"{path}: {problem}") from None
 

@@ -6,7 +6,6 @@ shutdown that will be followed by a start (reboot).
 
 from __future__ import annotations
 
-import fcntl
 import os
 import signal
 import threading
@@ -47,6 +46,8 @@ from hacore.runtime.config import load, open_store, state_path
 from hacore.runtime.drive import Answers, drive
 from hacore.runtime.fencing import Fencing
 from hacore.runtime.multiplexer import run_multiplexer
+from hacore.runtime.notify import Notifier
+from hacore.runtime.only_one import OnlyOne
 from hacore.runtime.sd_notify import Systemd
 from hacore.runtime.trace import Trace
 from hacore.runtime.workers import Workers
@@ -56,10 +57,6 @@ POLL_S = 0.05
 """How often the store is asked whether anything has changed, while a daemon sleeps."""
 
 
-class DaemonBusy(RuntimeError):  # noqa: N818 - it says what is the case
-    """The same daemon of the same node runs already."""
-
-
 def run(kind: str, directory: Path, node: str, init_pid: int) -> None:
     """Be a node's daemon (``crm``, ``lrm`` or ``watchdog``) until it ends. Ends with its parent, if that is given."""
     if init_pid:
@@ -67,29 +64,21 @@ def run(kind: str, directory: Path, node: str, init_pid: int) -> None:
     home = state_path(directory, node)
     home.mkdir(parents=True, exist_ok=True)
     timing = timing_of(read_settings(directory))
-    with _only_one(home / f"{kind}.lock"):
+    with OnlyOne(home / f"{kind}.lock"):
         if kind == "watchdog":
             watchdog = load(directory).watchdog
             run_multiplexer(home, node, timing, lambda: watchdog.open(home, timing.hardware_s))
             return
         daemon: Daemon = Crm(node, timing) if kind == "crm" else Lrm(node, timing)
-        _Host(daemon, open_store(directory, timing.call_timeout_s), home).live()
-
-
-def _only_one(path: Path) -> Any:
-    lock = path.open("w")
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        raise DaemonBusy(f"another process holds {path}: this daemon of this node runs already") from None
-    return lock
+        notifier = Notifier(load(directory).notify, node, kind)
+        _Host(daemon, open_store(directory, timing.call_timeout_s), home, notifier).live()
 
 
 class _Host:
     """Answers a daemon's requests from real devices, and lets it live."""
 
-    def __init__(self, daemon: Daemon, store: Store, home: Path) -> None:
-        self.daemon, self.store = daemon, store
+    def __init__(self, daemon: Daemon, store: Store, home: Path, notifier: Notifier) -> None:
+        self.daemon, self.store, self.notifier = daemon, store, notifier
         self.trace = Trace(home / "trace" / f"{daemon.name}.jsonl", daemon.node, daemon.name)
         self.trace.begin(daemon.timing)
         self.wake = threading.Event()
@@ -118,6 +107,7 @@ class _Host:
             self._sleep(sleep)
         self.trace.close()
         self.store.close()
+        self.notifier.end()
 
     def _sleep(self, sleep: Sleep) -> None:
         while not self.wake.is_set():
@@ -141,7 +131,7 @@ class _Host:
             PowerOff: self.fencing.power_off,
             ReapPower: self.fencing.reap,
             Fired: _told,
-            Say: _told,
+            Say: self.notifier.tell,
         }
 
     def _read(self, request: Read) -> Snapshot | Unavailable:

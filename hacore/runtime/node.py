@@ -4,6 +4,9 @@ It restarts a daemon that has ended, at once after an orderly end and after a se
 (man 2 prctl), so services stay below it whatever becomes of the LRM that started them. SIGTERM shuts the node down: the
 LRM first, which stops the services or has them moved, as the shutdown policy says; then the CRM, then the multiplexer.
 SIGUSR1 does the same for a reboot. SIGHUP restarts the LRM as a package update would: services run on, frozen.
+
+A daemon that has ended in an orderly way stays down as long as somebody holds the lock ``DAEMON.hold``, as an update
+does with the LRM's. One that has crashed is not held: it may have been guarding services.
 """
 
 from __future__ import annotations
@@ -17,12 +20,16 @@ from pathlib import Path
 
 from hacore.devices.clock import now_s
 from hacore.devices.process_tree import become_subreaper, reap
+from hacore.runtime.config import state_path
 from hacore.runtime.daemon import ask_daemon
+from hacore.runtime.only_one import OnlyOne, holder
 from hacore.runtime.sd_notify import Systemd
 
 DAEMONS = ("watchdog", "crm", "lrm")
 """In the order in which they start; they end in the opposite order."""
 AGAIN_S = 1.0
+HELD_S = 0.2
+"""How soon a hold is looked at again."""
 
 
 class Node:
@@ -30,12 +37,20 @@ class Node:
 
     def __init__(self, directory: Path, node: str) -> None:
         self.directory, self.node = directory, node
+        self.home = state_path(directory, node)
         self.pids: dict[str, int] = {}
         self.start_s: dict[str, float] = dict.fromkeys(DAEMONS, 0.0)
+        self.codes: dict[str, int] = {}
+        """How each daemon that is down has ended, or the last life of one that runs."""
         self.ending = ""
 
     def run(self) -> None:
-        """Until the node has been shut down."""
+        """Until the node has been shut down. Raises AlreadyRuns."""
+        self.home.mkdir(parents=True, exist_ok=True)
+        with OnlyOne(self.home / "node.lock"):
+            self._run()
+
+    def _run(self) -> None:
         become_subreaper()
         signals = {signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGHUP, signal.SIGCHLD}
         signal.pthread_sigmask(signal.SIG_BLOCK, signals)
@@ -54,7 +69,11 @@ class Node:
 
     def _start_due(self) -> None:
         for daemon in DAEMONS:
-            if not self.ending and daemon not in self.pids and now_s() >= self.start_s[daemon]:
+            if self.ending or daemon in self.pids or now_s() < self.start_s[daemon]:
+                continue
+            if self.codes.get(daemon) == 0 and holder(self.home / f"{daemon}.hold") is not None:
+                self.start_s[daemon] = now_s() + HELD_S
+            else:
                 self.pids[daemon] = self._start(daemon)
 
     def _start(self, daemon: str) -> int:
@@ -75,13 +94,14 @@ class Node:
         for pid, code in reap():
             for daemon in [name for name, known in self.pids.items() if known == pid]:
                 del self.pids[daemon]
+                self.codes[daemon] = code
                 self.start_s[daemon] = now_s() + (0.0 if code == 0 else AGAIN_S)
 
     def _hear(self, number: int) -> None:
         if number == signal.SIGHUP and "lrm" in self.pids:
             self._ask("lrm", "restart")
         elif number in {signal.SIGTERM, signal.SIGINT}:
-            self.ending = "shutdown"
+            self.ending = self.ending or "shutdown"  # systemd sends SIGTERM after the word that it is a reboot
         elif number == signal.SIGUSR1:
             self.ending = "reboot"
 

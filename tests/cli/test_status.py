@@ -1,5 +1,8 @@
 """hacore status."""
 
+import signal
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -168,3 +171,20 @@ def test_the_site_is_told_of(busy: Cluster, monkeypatch: pytest.MonkeyPatch) -> 
 def test_a_document_that_cannot_be_understood(cluster: Cluster, key: str, value: object) -> None:
     cluster.put(key, value)
     assert cluster.refused("status").startswith(f"document '{key}': ")
+
+
+def test_watched_it_is_shown_anew_until_ctrl_c(cluster: Cluster) -> None:
+    words = [sys.executable, "-m", "hacore", "-C", str(cluster.directory), "status", "--watch"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as watching:
+        assert watching.stdout
+        revisions = []
+        for line in watching.stdout:
+            if line.startswith("store"):
+                revisions.append(line)
+                cluster.put("settings", {"rebalance_threshold": len(revisions)})
+            if len(revisions) == 2:
+                break
+        watching.send_signal(signal.SIGINT)
+        assert watching.wait(60) == 0
+    assert revisions[0] != revisions[1]
+    assert cluster.run("status", "--watch", "--json").exit_code == 2

@@ -81,12 +81,16 @@ class _Guest:
         if self.probe(sid, config):
             return
         self._bring_here(sid)
+        self.insist_on_us_alone(sid, config)
+        self._do(sid, seconds(config, "start_timeout_s", START_TIMEOUT_S), "start")
+
+    def insist_on_us_alone(self, sid: str, config: Config) -> None:
+        """Raise :class:`ResourceError`, with what to do about it, if Proxmox starts the guest by itself."""
         if any(line.split() == ["onboot:", "1"] for line in self._do(sid, CALL_S, "config").output.splitlines()):
             raise ResourceError(
                 f"{sid}: it is not hacore's alone: Proxmox starts it when its node boots; end that with "
                 f"{self.tool} set {_number(sid)} --onboot 0"
             )
-        self._do(sid, seconds(config, "start_timeout_s", START_TIMEOUT_S), "start")
 
     def stop(self, sid: str, config: Config, timeout_s: float | None) -> None:
         """Shut the guest down, and switch it off after the timeout, whoever has locked it."""

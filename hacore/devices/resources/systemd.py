@@ -69,6 +69,12 @@ class SystemdResource:
         with told(sid):
             return not _down(_look(sid, _unit(sid, config)))
 
+    def insist_on_us_alone(self, sid: str, config: Config) -> None:
+        """Raise :class:`ResourceError`, with what to do about it, if systemd starts the unit by itself."""
+        unit = _unit(sid, config)
+        with told(sid):
+            _insist_on_us_alone(sid, unit, _look(sid, unit))
+
     def start(self, sid: str, config: Config) -> None:
         """Start the unit; returns once it is up and has been for SETTLE_S, or after START_WAIT_S."""
         unit = _unit(sid, config)
