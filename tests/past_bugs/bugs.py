@@ -21,7 +21,7 @@ from hacore.protocol.requests import Snapshot
 from hacore.protocol.table import ALWAYS, Row, State, Table
 from hacore.protocol.tables import TABLES
 from hacore.protocol.vocabulary import GRANTED, RESTART_ASKED
-from tests.daemons.variants import OwnMomentLrm, UnarmedLrm, short_lock
+from tests.daemons.variants import HeedlessLrm, OwnMomentLrm, UnarmedLrm, short_lock
 from tests.past_bugs import stories
 
 LRM, SERVICE = lrm.LRM, service.SERVICE
@@ -70,9 +70,6 @@ EXITS_ARMED = of_lrm(
             "lrm.active.leave_frozen", guard=RESTART_ASKED & ~lrm.WORKERS, target="exited", ends_round=True
         )
     }
-)
-GOES_ON = of_lrm(
-    {"lrm.active.unconfirmed": LRM.changed("lrm.active.unconfirmed", target="active.fed", do=(lrm.KEEP_ALIVE,))}
 )
 LOOKS_ONCE = of_lrm(
     {
@@ -193,7 +190,7 @@ BUGS = (
         "Renewals fail, and the leader goes on, or renews again, as if it still were one.",
         stories.cut_off_for_good,
         "FenceBeforeRecover",
-        GOES_ON,
+        {"lrm": HeedlessLrm.table},
     ),
     PastBug(
         "writes after its lock has expired",
