@@ -225,7 +225,9 @@ VARIANTS = (
         service_table=RETRY_BY_THE_SAME_UID,
     ),
     Variant("keep a stale state of a node", UNSAFE, 40, lambda: {"crm": StaleCrm}, ("power", "cut", "outage")),
-    Variant("write without token", frozenset({"OneMaster"}), 40, lambda: {"crm": TokenlessCrm}, ("pause", "pause_node")),
+    Variant(
+        "write without token", frozenset({"OneMaster"}), 40, lambda: {"crm": TokenlessCrm}, ("pause", "pause_node")
+    ),
     Variant("fence blindly", UNSAFE, 40, lambda: {"crm": BlindFencingCrm}, ("pause", "pause_node", "cut")),
     Variant("recover without fence", UNSAFE, 20, only=APART, service_table=RECOVER_WITHOUT_FENCE),
 )
