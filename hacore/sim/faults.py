@@ -13,8 +13,9 @@ from functools import partial
 from random import Random
 from typing import Any
 
-from hacore.manager.documents import SETTINGS, SHUTDOWN_POLICIES, Resource
-from hacore.protocol.requests import Request
+from hacore.manager.documents import SETTINGS, SHUTDOWN_POLICIES, STATUS, Resource
+from hacore.protocol.locks import agent_lock
+from hacore.protocol.requests import Request, Transact
 from hacore.sim.operators import Operator
 from hacore.sim.power import fencing_of
 from hacore.sim.processes import BOOT_S, Process
@@ -100,6 +101,11 @@ class Seed:
         return world
 
 
+def _decides(request: Transact) -> bool:
+    """Whether it is a master's: it writes the status, or takes a node's lock."""
+    return any(key == STATUS or key.startswith(agent_lock("")) for key in request.writes)
+
+
 class Chaos:
     """Random trouble of a random selection of kinds, everything from the world's seed."""
 
@@ -109,6 +115,7 @@ class Chaos:
         self.deeds: dict[str, Callable[[], str]] = {
             "pause": self._pause,
             "pause_node": self._pause_node,
+            "pause_writer": self._pause_writer,
             "kill": self._kill,
             "cut": self._cut,
             "deaf": self._deaf,
@@ -137,6 +144,8 @@ class Chaos:
         self._lives: dict[int, Life] = {}
         """By a process's number."""
         self._begins: Counter[str] = Counter()
+        self._trap_s = 0.0
+        """For so long the next CRM that is about to write is paused."""
         world.slow = self.rng.choice(SLOW_RATES)
         world.devices.power.on_again_s = ON_AGAIN_S
 
@@ -163,8 +172,11 @@ class Chaos:
             self.done[at] = replace(self.done[at], text=text)
             self.world.note("fault", text or "(nothing to be done)")
 
-    def _interfere(self, process: Process, _: Request[Any]) -> None:
+    def _interfere(self, process: Process, request: Request[Any]) -> None:
         root = process.root
+        if self._trap_s and root.kind == "crm" and isinstance(request, Transact) and _decides(request):
+            self.world.pause(root, self._trap_s)
+            self._trap_s = 0.0
         life = self._lives.get(root.number)
         if life is None:
             life = self._lives[root.number] = self._begun(f"{root.node.name}/{root.kind}")
@@ -212,6 +224,10 @@ class Chaos:
         for process in list(self.world.nodes[name].daemons.values()):
             self.world.pause(process, duration_s)
         return f"all daemons of {name} are paused for {duration_s:.2f} s"
+
+    def _pause_writer(self) -> str:
+        self._trap_s = self._pause_s()
+        return f"the next CRM that is about to write or to fence is paused for {self._trap_s:.2f} s"
 
     def _kill(self) -> str:
         return self._kill_it(self._process())
@@ -331,6 +347,7 @@ class Chaos:
         """No more trouble; an operator puts right what only an operator can. Raises Unsettled if it does not settle."""
         world = self.world
         world.interfere = lambda _, __: None
+        self._trap_s = 0.0
         world.services.failing.clear()
         world.services.stuck.clear()
         world.services.hanging.clear()

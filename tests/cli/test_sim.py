@@ -163,7 +163,7 @@ def test_a_seed_is_shrunk_to_the_fault_that_matters(monkeypatch: pytest.MonkeyPa
     assert told.exit_code == 12
     lines = told.stdout.splitlines()
     at = next(n for n, line in enumerate(lines) if line.startswith(f"seed {FAILING}: SingleOwner by 1 of "))
-    assert int(lines[at].split()[5]) > 1
+    assert int(lines[at].split()[6]) > 1
     assert lines[at + 1].endswith(" s  what matters")
     assert lines[at + 2].startswith("SingleOwner: made up")
     assert json.loads(run(*words, "--json").stdout)["shrunk"] == lines[at : at + 3]

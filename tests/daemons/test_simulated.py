@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,9 +13,12 @@ from hacore.sim.faults import Chaos, Seed
 from hacore.sim.operators import Operator
 from hacore.sim.processes import Process
 from hacore.sim.promises import Violation
+from hacore.sim.shrink import failure, shrunk, told
 from hacore.sim.world import World
 from tests.daemons.stories import SIDS, Story, hear_late_of_a_renewal, pause_an_ex_master
-from tests.daemons.variants import VARIANTS, BlindFencingCrm, OwnMomentLrm, TokenlessCrm, Variant
+from tests.daemons.variants import MUTANTS, VARIANTS, BlindFencingCrm, OwnMomentLrm, TokenlessCrm, Variant
+
+PAGE = (Path(__file__).parents[2] / "docs" / "simulation.md").read_text()
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -232,10 +236,28 @@ def test_a_seed_reproduces_exactly() -> None:
     assert Seed(7).run(settle=False).story(600) == Seed(7).run(settle=False).story(600)
 
 
-@pytest.mark.parametrize("variant", VARIANTS, ids=lambda variant: variant.name.replace(" ", "-"))
+@pytest.mark.parametrize("variant", [*VARIANTS, *MUTANTS], ids=lambda variant: variant.name.replace(" ", "-"))
 def test_the_search_finds_what_is_broken(variant: Variant) -> None:
-    _, found = variant.search()
+    """In as many seeds as the page says."""
+    seeds, found = variant.search()
     assert found in variant.names
+    assert f"| {variant.name} | {', '.join(variant.only) or 'any'} | `{found}` | {seeds} |" in PAGE.splitlines()
+
+
+def test_a_failing_seed_is_shrunk_to_what_it_fails_by() -> None:
+    """Of nine faults one matters: a node is cut off for longer than the lock lives."""
+    variant = VARIANTS[0]
+    with variant.installed() as kinds:
+        seed = variant.search()[0] - 1
+        found = failure(Seed(seed, only=variant.only, **kinds))
+        assert found
+        less, _ = shrunk(lambda keep: Seed(seed, only=variant.only, keep=keep, **kinds), found)
+        again = failure(Seed(seed, only=variant.only, keep=[it.name for it in less.faults], **kinds))
+    assert (less.name, len(less.faults)) == (found.name, 1)
+    assert len(found.faults) > 1
+    assert less.faults[0] in found.faults
+    assert less == again
+    assert told(less) == told(again)
 
 
 @pytest.mark.parametrize("only", sorted({variant.only for variant in VARIANTS if variant.only}), ids=str)

@@ -23,6 +23,7 @@ from hacore.protocol.timing import Timing
 from hacore.protocol.vocabulary import RESTART_ASKED
 from hacore.sim.faults import Seed
 from hacore.sim.promises import Unsettled, Violation
+from model_check.mutants.changes import own
 
 
 def without_given(table: Table, row_id: str, *facts: Fact) -> Row:
@@ -214,6 +215,7 @@ VARIANTS = (
     Variant("let go when unconfirmed", UNSAFE, 10, lambda: {"lrm": LingeringLrm}, APART),
     Variant("feed after the deadline", UNSAFE, 20, lambda: {"mux": FeedingMux}, APART),
     Variant("say active before it guards", UNSAFE, 20, lambda: {"lrm": BoastfulLrm}, ("update", "cut", "power")),
+    Variant("recover without fence", UNSAFE, 20, only=APART, service_table=RECOVER_WITHOUT_FENCE),
     Variant("keep alive unconfirmed", UNSAFE, 20, lambda: {"lrm": HeedlessLrm}, ("cut",)),
     Variant("use a uid again", frozenset({"AckOnce"}), 20, lambda: {"lrm": AmnesicLrm}),
     Variant(
@@ -226,8 +228,23 @@ VARIANTS = (
     ),
     Variant("keep a stale state of a node", UNSAFE, 40, lambda: {"crm": StaleCrm}, ("power", "cut", "outage")),
     Variant(
-        "write without token", frozenset({"OneMaster"}), 40, lambda: {"crm": TokenlessCrm}, ("pause", "pause_node")
+        "write without token", frozenset({"OneMaster"}), 40, lambda: {"crm": TokenlessCrm}, ("pause_writer", "relocate")
     ),
-    Variant("fence blindly", UNSAFE, 40, lambda: {"crm": BlindFencingCrm}, ("pause", "pause_node", "cut")),
-    Variant("recover without fence", UNSAFE, 20, only=APART, service_table=RECOVER_WITHOUT_FENCE),
 )
+
+
+def mutant(name: str, found: str, *only: str) -> Variant:
+    """Our own tables with one thing changed, as `hacore mutants` does it, and the explorer catches it too."""
+    changed = own()[name].table
+    return Variant(
+        f"mutant {name}", frozenset({found}), 20, lambda: {"tables": {**TABLES, changed.name: changed}}, only
+    )
+
+
+MUTANTS = (
+    mutant("lrm.active.leave_frozen: without QUIET", "Guarded", "update"),
+    mutant("lrm.active.disarm: without DISARM_ASKED", "Guarded", "disarm", "update"),
+    mutant("lrm.maintenance.emptied: without QUIET", "Guarded", "maintenance", "stuck"),
+    mutant("lrm.lost.blind: leads to lost.leaving", "Guarded", "cut"),
+)
+"""Some of the mutants that the check catches and that concern daemons."""

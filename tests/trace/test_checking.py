@@ -131,9 +131,13 @@ BROKEN = [
     (VARIANTS[4], 3, "WatchdogFires"),
     (VARIANTS[5], 0, "Guarded"),
     (VARIANTS[6], 1, "SingleOwner"),
-    (Variant("write without token", frozenset(), 1, lambda: {"crm": TokenlessCrm}, ("pause",)), 0, "OneMaster"),
     (
-        Variant("fence blindly", frozenset(), 1, lambda: {"crm": BlindFencingCrm}, ("pause", "pause_node", "cut")),
+        Variant("write without token", frozenset(), 1, lambda: {"crm": TokenlessCrm}, ("pause_writer", "relocate")),
+        0,
+        "OneMaster",
+    ),
+    (
+        Variant("fence blindly", frozenset(), 1, lambda: {"crm": BlindFencingCrm}, ("pause_writer", "cut")),
         2,
         "FenceBeforeRecover",
     ),
