@@ -128,9 +128,9 @@ BROKEN = [
     (VARIANTS[0], 8, "SingleOwner"),
     (VARIANTS[1], 1, "Guarded"),
     (VARIANTS[2], 0, "SafeDisarm"),
-    (VARIANTS[4], 3, "WatchdogFires"),
+    (VARIANTS[4], 1, "WatchdogFires"),
     (VARIANTS[5], 0, "Guarded"),
-    (VARIANTS[6], 1, "SingleOwner"),
+    (VARIANTS[6], 3, "SingleOwner"),
     (
         Variant("write without token", frozenset(), 1, lambda: {"crm": TokenlessCrm}, ("pause_writer", "relocate")),
         0,
@@ -138,7 +138,7 @@ BROKEN = [
     ),
     (
         Variant("fence blindly", frozenset(), 1, lambda: {"crm": BlindFencingCrm}, ("pause_writer", "cut")),
-        2,
+        0,
         "FenceBeforeRecover",
     ),
 ]
