@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import time
-import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from sys import stderr
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from hacore.cli.options import trace_option
 from hacore.cli.text import say_json
+
+if TYPE_CHECKING:
+    from hacore.sim.faults import Seed
 
 UNSAFE, UNSETTLED, CRASHED = 12, 13, 14
 """Exit codes: a promise was broken; the end is not as it should be; the simulator or a daemon crashed."""
@@ -32,12 +34,14 @@ in every second seed nodes have fencing devices, which work, fail, hang or are l
 kinds of trouble there are at all. What hacore promises is looked at in every event. Then nothing more happens, and
 everything must come right.
 
-A seed that fails is told at once; run it again by its number to see its story.
+A seed that fails is told at once; run it again by its number to see its story. Each fault has its own randomness, so
+the seed can be shrunk: --shrink leaves out what is not needed for the failure.
 
 \b
 Examples:
   hacore sim faults --seeds 200
   hacore sim faults --seed 1234                 this one again, with its story if it fails
+  hacore sim faults --seed 1234 --shrink        the fewest of its faults by which it fails
   hacore sim faults --seeds 50 --nodes 5 --services 12 --minutes 5
 
 \b
@@ -64,10 +68,13 @@ class Found:
 @click.option("--nodes", type=click.IntRange(1, 99), default=3, show_default=True)
 @click.option("--services", type=click.IntRange(0), default=4, show_default=True)
 @click.option("--minutes", type=click.FloatRange(0), default=1.0, show_default=True, help="So long is trouble.")
+@click.option("--shrink", is_flag=True, help="Tell of the first seed that fails by which of its faults it does.")
 @trace_option
 @click.option("--json", "as_json", is_flag=True, help="Print only what was found, in JSON.")
 @click.pass_context
-def faults(ctx: click.Context, /, *, seeds: int, seed: int, trace: Path | None, as_json: bool, **size: Any) -> None:
+def faults(
+    ctx: click.Context, /, *, seeds: int, seed: int, shrink: bool, trace: Path | None, as_json: bool, **size: Any
+) -> None:
     if not as_json:
         click.echo("\n".join(_rates(seed, seeds, **size)))
     found = []
@@ -80,11 +87,14 @@ def faults(ctx: click.Context, /, *, seeds: int, seed: int, trace: Path | None, 
     failed = sorted((one for one in found if one.kind), key=lambda one: one.seed)
     hours = sum(one.simulated_s for one in found) / 3600
     cpu_hours = sum(one.cpu_s for one in found) / 3600
+    less = _shrunk(failed[0].seed, **size) if shrink and failed else {}
     if as_json:
         told = {"first_seed": seed, "seeds": seeds, **size, "simulated_hours": hours, "cpu_hours": cpu_hours}
-        say_json({**told, "failed": [asdict(one) for one in failed]})
+        say_json({**told, "failed": [asdict(one) for one in failed], **less})
     else:
-        if seeds == 1 and failed:
+        if less:
+            click.echo("\n".join(less["shrunk"]))
+        elif seeds == 1 and failed:
             click.echo(failed[0].story)
         rate = f"{hours / cpu_hours:.0f} cluster-hours an hour of a core" if cpu_hours else ""
         click.echo(f"{len(failed)} of {seeds} seeds failed; {hours:.2f} cluster-hours simulated, {rate}")
@@ -117,23 +127,32 @@ def _all(seeds: range, **size: Any) -> Iterator[Found]:
             yield task.result()
 
 
-def look(seed: int, *, nodes: int, services: int, minutes: float, trace: Path | None = None) -> Found:
-    """Run one seed. Its traces go to a directory of its own below ``trace``."""
+def _run(seed: int, nodes: int, services: int, minutes: float, keep: Sequence[str] | None = None) -> Seed:
     from hacore.sim.faults import Seed, spread
-    from hacore.sim.promises import Unsettled, Violation
+
+    return Seed(seed, spread(services, nodes), minutes * 60, nodes=nodes, keep=keep)
+
+
+def _shrunk(seed: int, **size: Any) -> dict[str, list[str]]:
+    """By what a seed fails that does, in words."""
+    from hacore.sim.shrink import failure, shrunk, told
+
+    found = failure(_run(seed, **size))
+    if found is None:
+        return {}
+    less, runs = shrunk(lambda keep: _run(seed, **size, keep=keep), found)
+    head = f"seed {seed}: {less.name} by {len(less.faults)} of {len(found.faults)} faults, found in {runs} runs:"
+    return {"shrunk": [head, *told(less), less.text]}
+
+
+def look(seed: int, *, trace: Path | None = None, **size: Any) -> Found:
+    """Run one seed. Its traces go to a directory of its own below ``trace``."""
+    from hacore.sim.shrink import failure
     from hacore.sim.traces import traced
 
     begin_s = time.process_time()
-    run = Seed(seed, spread(services, nodes), minutes * 60, nodes=nodes)
-    kind = text = ""
-    try:
-        with traced(run.world, trace and trace / f"seed-{seed}"):
-            run.run()
-    except Violation as problem:
-        kind, text = "safety", str(problem)
-    except Unsettled as problem:
-        kind, text = "liveness", str(problem)
-    except Exception as problem:
-        kind, text = "crash", f"{type(problem).__name__}: {problem}\n{traceback.format_exc()}"
-    story = run.world.story(600) if kind else ""
+    run = _run(seed, **size)
+    with traced(run.world, trace and trace / f"seed-{seed}"):
+        found = failure(run)
+    kind, text, story = (found.kind, found.text, found.story) if found else ("", "", "")
     return Found(seed, kind, text, story, run.world.now, time.process_time() - begin_s)

@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 
 LOST = 0.5
 """How probable it is that a transaction on its way is lost when the way is cut."""
+HANGS_S = 12.0
+"""So much longer than else it takes to start, stop or move a service that hangs."""
 WAIT = (True, None)
 """The answer comes later, by an event."""
 
@@ -109,7 +111,7 @@ class Devices:
 
     def _arrive(self, call: Call, answer: Any, via: Node | None = None) -> None:
         """An answer reaches the process, if it is not too late, and the way from the store is open."""
-        if not call.over and (via is None or self.world.reaches(via)):
+        if not call.over and (via is None or (self.world.reaches(via) and not via.deaf)):
             call.answer, call.arrived = answer, True
             self._finish(call)
 
@@ -299,6 +301,10 @@ class Devices:
 
     # ---------------------------------------------------------------------------------------------------- services
 
+    def _takes_s(self, sid: str, least_s: float, most_s: float) -> float:
+        hangs_s = HANGS_S if sid in self.world.services.hanging else 0.0
+        return self.world.rng.uniform(least_s + hangs_s, most_s + hangs_s)
+
     def _later(self, process: Process, delay_s: float, do: Callable[[], Any]) -> tuple[bool, Any]:
         """A command that goes on even if the one who gave it dies, but not beyond this boot."""
         node, boot = process.node, process.node.boot
@@ -319,7 +325,7 @@ class Devices:
                 self.world.note(process, f"STARTS {request.sid}")
                 self.world.promises.runs(process.node, request.sid)
 
-        return self._later(process, self.world.rng.uniform(0.01, 0.4), start)
+        return self._later(process, self._takes_s(request.sid, 0.01, 0.4), start)
 
     def _stop(self, process: Process, request: Stop) -> tuple[bool, Any]:
         def stop() -> None:
@@ -328,7 +334,7 @@ class Devices:
             if request.sid not in process.node.running:
                 self.world.note(process, f"STOPS {request.sid}")
 
-        return self._later(process, self.world.rng.uniform(0.01, 1.5), stop)
+        return self._later(process, self._takes_s(request.sid, 0.01, 1.5), stop)
 
     def _migrate(self, process: Process, request: Migrate) -> tuple[bool, Any]:
         target = self.world.nodes[request.target]
@@ -348,4 +354,4 @@ class Devices:
                 self.world.promises.runs(target, request.sid)
             return True
 
-        return self._later(process, self.world.rng.uniform(0.1, 2.0), move)
+        return self._later(process, self._takes_s(request.sid, 0.1, 2.0), move)

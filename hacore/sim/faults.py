@@ -1,13 +1,21 @@
-"""Seeded trouble, and the quiet afterwards in which everything must come right."""
+"""Seeded trouble, and the quiet afterwards in which everything must come right.
+
+Each fault has randomness of its own, so that leaving one out changes no other: when it happens, what it is and how long
+it lasts stay as they were. Therefore a run can be repeated with some of its faults only (``keep``).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
+from random import Random
 from typing import Any
 
-from hacore.manager.documents import SETTINGS, SHUTDOWN_POLICIES, Resource
-from hacore.protocol.requests import Request
+from hacore.manager.documents import SETTINGS, SHUTDOWN_POLICIES, STATUS, Resource
+from hacore.protocol.locks import agent_lock
+from hacore.protocol.requests import Request, Transact
 from hacore.sim.operators import Operator
 from hacore.sim.power import fencing_of
 from hacore.sim.processes import BOOT_S, Process
@@ -35,8 +43,29 @@ def spread(services: int, nodes: int) -> dict[str, str]:
     return {f"{'vm' if i % 2 else 'ct'}:{i}": f"n{i % nodes + 1}" for i in range(1, services + 1)}
 
 
+@dataclass(frozen=True)
+class Fault:
+    """Something that was done to a cluster: ``name`` is the same in every run of the seed in which it can happen."""
+
+    name: str
+    at_s: float
+    text: str
+
+
+@dataclass(slots=True)
+class Life:
+    """One process. ``name`` is the same in every run of the seed: its node, its kind, and how many there were."""
+
+    name: str
+    rng: Random
+    """Decides what happens before each of its requests."""
+    requests: int = 0
+
+
 class Seed:
     """A cluster, trouble, quiet; the same arguments give the same run, event by event. ``kinds``: see World.
+
+    ``keep``: nothing is done but these faults, by their names.
 
     In every second seed the nodes have fencing devices, which work, fail or hang.
     """
@@ -47,12 +76,13 @@ class Seed:
         services: Mapping[str, str] = SERVICES,
         duration_s: float = 40.0,
         only: Sequence[str] = (),
+        keep: Collection[str] | None = None,
         **kinds: Any,
     ) -> None:
         self.services, self.duration_s = services, duration_s
         self.world = World(seed, **kinds)
         self.world.careful_arrivals = True
-        self.chaos = Chaos(self.world, only)
+        self.chaos = Chaos(self.world, only, keep)
 
     def run(self, *, settle: bool = True) -> World:
         """Raises Violation or Unsettled."""
@@ -71,22 +101,31 @@ class Seed:
         return world
 
 
+def _decides(request: Transact) -> bool:
+    """Whether it is a master's: it writes the status, or takes a node's lock."""
+    return any(key == STATUS or key.startswith(agent_lock("")) for key in request.writes)
+
+
 class Chaos:
     """Random trouble of a random selection of kinds, everything from the world's seed."""
 
-    def __init__(self, world: World, only: Sequence[str] = ()) -> None:
-        self.world, self.rng, self.operator = world, world.rng, Operator(world)
-        self.deeds: dict[str, Callable[[], None]] = {
+    def __init__(self, world: World, only: Sequence[str] = (), keep: Collection[str] | None = None) -> None:
+        self.world, self.rng, self.operator = world, Random(f"{world.seed}"), Operator(world)
+        self.keep, self.done = keep, list[Fault]()
+        self.deeds: dict[str, Callable[[], str]] = {
             "pause": self._pause,
             "pause_node": self._pause_node,
+            "pause_writer": self._pause_writer,
             "kill": self._kill,
             "cut": self._cut,
+            "deaf": self._deaf,
             "outage": self._outage,
             "power": self._power,
             "end": self._end,
             "update": self._update,
             "failing": self._failing,
             "stuck": self._stuck,
+            "hanging": self._hanging,
             "crash": self._crash,
             "migrate": lambda: self._command("migrate"),
             "relocate": lambda: self._command("relocate"),
@@ -102,28 +141,68 @@ class Chaos:
         self.kill_rate = self.rng.choice(KILL_RATES)
         self.gap_s = self.rng.choice(GAPS_S)
         self.until_s = 0.0
+        self._lives: dict[int, Life] = {}
+        """By a process's number."""
+        self._begins: Counter[str] = Counter()
+        self._trap_s = 0.0
+        """For so long the next CRM that is about to write is paused."""
         world.slow = self.rng.choice(SLOW_RATES)
         world.devices.power.on_again_s = ON_AGAIN_S
 
     def begin(self, duration_s: float) -> None:
         self.until_s = self.world.now + duration_s
         self.world.interfere = self._interfere
-        self._next()
+        self._next(1)
 
-    def _next(self) -> None:
+    def _next(self, number: int) -> None:
+        rng = Random(f"{self.world.seed} {number}")
+
         def act() -> None:
             if self.world.now < self.until_s:
-                self.deeds[self.rng.choice(self.chosen)]()
-                self._next()
+                self._do(str(number), rng, self.deeds[rng.choice(self.chosen)])
+                self._next(number + 1)
 
-        self.world.after(self.rng.expovariate(1 / self.gap_s), act)
+        self.world.after(rng.expovariate(1 / self.gap_s), act)
 
-    def _interfere(self, process: Process, _: Request[Any]) -> None:
-        luck = self.rng.random()
-        if luck < self.pause_rate:
-            self.world.pause(process.root, self._pause_s())
-        elif luck < self.pause_rate + self.kill_rate:
-            self.world.kill(process.root)
+    def _do(self, name: str, rng: Random, deed: Callable[[], str]) -> None:
+        if self.keep is None or name in self.keep:
+            self.rng, at = rng, len(self.done)
+            self.done.append(Fault(name, self.world.now, ""))
+            text = deed()
+            self.done[at] = replace(self.done[at], text=text)
+            self.world.note("fault", text or "(nothing to be done)")
+
+    def _interfere(self, process: Process, request: Request[Any]) -> None:
+        root = process.root
+        if self._trap_s and root.kind == "crm" and isinstance(request, Transact) and _decides(request):
+            self.world.pause(root, self._trap_s)
+            self._trap_s = 0.0
+        life = self._lives.get(root.number)
+        if life is None:
+            life = self._lives[root.number] = self._begun(f"{root.node.name}/{root.kind}")
+        life.requests += 1
+        luck = life.rng.random()
+        if luck < self.pause_rate + self.kill_rate:
+            name = f"{life.name} {life.requests}"
+            deed = self._pause_it if luck < self.pause_rate else self._kill_it
+            self._do(name, Random(f"{self.world.seed} {name}"), partial(deed, root))
+
+    def _begun(self, actor: str) -> Life:
+        self._begins[actor] += 1
+        name = f"{actor} {self._begins[actor]}"
+        return Life(name, Random(f"{self.world.seed} {name}"))
+
+    def _pause_it(self, process: Process | None) -> str:
+        if not process:
+            return ""
+        duration_s = self._pause_s()
+        self.world.pause(process, duration_s)
+        return f"{process} is paused for {duration_s:.2f} s"
+
+    def _kill_it(self, process: Process | None) -> str:
+        if process:
+            self.world.kill(process)
+        return f"{process} is killed" if process else ""
 
     def _pause_s(self) -> float:
         return self.rng.choice([self.rng.uniform(0, 1), self.rng.uniform(0, 6), self.rng.uniform(0, 20)])
@@ -137,90 +216,124 @@ class Chaos:
     def _process(self) -> Process | None:
         return self.world.nodes[self._node()].daemons.get(self.rng.choice(KINDS))
 
-    def _pause(self) -> None:
-        process = self._process()
-        if process:
-            self.world.pause(process, self._pause_s())
+    def _pause(self) -> str:
+        return self._pause_it(self._process())
 
-    def _pause_node(self) -> None:
-        duration_s = self._pause_s()
-        for process in list(self.world.nodes[self._node()].daemons.values()):
+    def _pause_node(self) -> str:
+        name, duration_s = self._node(), self._pause_s()
+        for process in list(self.world.nodes[name].daemons.values()):
             self.world.pause(process, duration_s)
+        return f"all daemons of {name} are paused for {duration_s:.2f} s"
 
-    def _kill(self) -> None:
-        process = self._process()
-        if process:
-            self.world.kill(process)
+    def _pause_writer(self) -> str:
+        self._trap_s = self._pause_s()
+        return f"the next CRM that is about to write or to fence is paused for {self._trap_s:.2f} s"
 
-    def _cut(self) -> None:
-        name = self._node()
+    def _kill(self) -> str:
+        return self._kill_it(self._process())
+
+    def _while_s(self) -> float:
+        return self.rng.choice([1.0, 4.0, 15.0]) * self.rng.random()
+
+    def _cut(self) -> str:
+        name, duration_s = self._node(), self._while_s()
         self.world.cut(name)
-        self.world.after(self.rng.choice([1.0, 4.0, 15.0]) * self.rng.random(), lambda: self.world.heal(name))
+        self.world.after(duration_s, lambda: self.world.heal(name))
+        return f"{name} is cut off for {duration_s:.2f} s"
 
-    def _outage(self) -> None:
-        duration_s = self.rng.choice([1.0, 4.0, 15.0]) * self.rng.random()
+    def _deaf(self) -> str:
+        """A partition in one direction: what the node sends arrives, and it hears no answer."""
+        node, duration_s = self.world.nodes[self._node()], self._while_s()
+        node.deaf = True
+        self.world.disturb(node, duration_s)
+        self.world.after(duration_s, lambda: setattr(node, "deaf", False))
+        return f"{node.name} hears no answer of the store for {duration_s:.2f} s"
+
+    def _outage(self) -> str:
+        duration_s = self._while_s()
         for name in self.world.nodes:
             self.world.cut(name)
             self.world.after(duration_s, partial(self.world.heal, name))
+        return f"the store hangs for {duration_s:.2f} s"
 
-    def _power(self) -> None:
-        name = self._node()
+    def _power(self) -> str:
+        name, off_s = self._node(), self.rng.uniform(0.5, 20)
         self.world.disturb(self.world.nodes[name])
         self.world.power_off(name, "power")
-        self.world.after(self.rng.uniform(0.5, 20), lambda: self.world.boot(name))
+        self.world.after(off_s, lambda: self.world.boot(name))
+        return f"{name} loses its power for {off_s:.2f} s"
 
-    def _end(self) -> None:
-        name = self._node()
-        self.world.end(name, self.rng.choice(["shutdown", "reboot"]))
+    def _end(self) -> str:
+        name, how = self._node(), self.rng.choice(["shutdown", "reboot"])
+        self.world.end(name, how)
+        return f"{name}: {how}"
 
-    def _update(self) -> None:
-        self.world.ask(self.world.nodes[self._node()], self.rng.choice(["lrm", "lrm", "crm"]), "restart")
+    def _update(self) -> str:
+        name, kind = self._node(), self.rng.choice(["lrm", "lrm", "crm"])
+        self.world.ask(self.world.nodes[name], kind, "restart")
+        return f"a package update restarts {name}'s {kind}"
 
-    def _failing(self) -> None:
-        self._for_a_while(self.world.services.failing, self._sid())
+    def _failing(self) -> str:
+        return self._for_a_while(self.world.services.failing, "cannot be started")
 
-    def _stuck(self) -> None:
-        self._for_a_while(self.world.services.stuck, self._sid())
+    def _stuck(self) -> str:
+        return self._for_a_while(self.world.services.stuck, "can neither be stopped nor moved")
 
-    def _for_a_while(self, troubled: set[str], sid: str) -> None:
+    def _hanging(self) -> str:
+        return self._for_a_while(self.world.services.hanging, "hangs when it is started, stopped or moved")
+
+    def _for_a_while(self, troubled: set[str], how: str) -> str:
+        sid, duration_s = self._sid(), self.rng.uniform(1, 20)
         troubled.add(sid)
-        self.world.after(self.rng.uniform(1, 20), lambda: troubled.discard(sid))
+        self.world.after(duration_s, lambda: troubled.discard(sid))
+        return f"{sid} {how} for {duration_s:.2f} s"
 
-    def _crash(self) -> None:
+    def _crash(self) -> str:
         """A service ends by itself."""
         node = self.world.nodes[self._node()]
-        if node.running:
-            sid = self.rng.choice(sorted(node.running))
-            self.world.note(node.name, f"{sid} crashes")
-            node.running.discard(sid)
+        if not node.running:
+            return ""
+        sid = self.rng.choice(sorted(node.running))
+        node.running.discard(sid)
+        return f"{sid} crashes on {node.name}"
 
-    def _command(self, verb: str) -> None:
-        self.operator.command(f"{verb} {self._sid()} {self._node()}")
+    def _operator(self, text: str) -> str:
+        self.operator.command(text)
+        return f"an operator says {text}"
 
-    def _stop(self) -> None:
-        self.operator.command(f"stop {self._sid()} 5")
+    def _command(self, verb: str) -> str:
+        return self._operator(f"{verb} {self._sid()} {self._node()}")
 
-    def _request(self) -> None:
-        self.operator.request(self._sid(), self.rng.choice(["started", "started", "stopped", "disabled"]))
+    def _stop(self) -> str:
+        return self._operator(f"stop {self._sid()} 5")
 
-    def _maintenance(self) -> None:
-        self.operator.command(f"{self.rng.choice(['enable', 'disable'])}-node-maintenance {self._node()}")
+    def _request(self) -> str:
+        sid, state = self._sid(), self.rng.choice(["started", "started", "stopped", "disabled"])
+        self.operator.request(sid, state)
+        return f"an operator requests {sid} {state}"
 
-    def _disarm(self) -> None:
-        self.operator.command(self.rng.choice(["disarm-ha freeze", "disarm-ha ignore", "arm-ha", "arm-ha"]))
+    def _maintenance(self) -> str:
+        return self._operator(f"{self.rng.choice(['enable', 'disable'])}-node-maintenance {self._node()}")
 
-    def _policy(self) -> None:
-        settings = self.world.store[SETTINGS].value or {}
-        self.world.write(SETTINGS, {**settings, "shutdown_policy": self.rng.choice(SHUTDOWN_POLICIES)})
+    def _disarm(self) -> str:
+        return self._operator(self.rng.choice(["disarm-ha freeze", "disarm-ha ignore", "arm-ha", "arm-ha"]))
 
-    def _configure(self) -> None:
+    def _policy(self) -> str:
+        policy, settings = self.rng.choice(SHUTDOWN_POLICIES), self.world.store[SETTINGS].value or {}
+        self.world.write(SETTINGS, {**settings, "shutdown_policy": policy})
+        return f"an operator sets the shutdown policy {policy}"
+
+    def _configure(self) -> str:
         """Add a service, or remove one that is stopped (what is removed while it may run is nobody's business)."""
-        sid = self.rng.choice(["ct:8", "ct:9"])
+        sid, node, restarts = self.rng.choice(["ct:8", "ct:9"]), self._node(), self.rng.randint(0, 2)
         if sid not in self.operator.resources:
             if not self.operator.where(sid) and not self.operator.state(sid):
-                self.operator.configure(sid, Resource(self._node(), max_restart=self.rng.randint(0, 2)))
+                self.operator.configure(sid, Resource(node, max_restart=restarts))
+                return f"an operator adds {sid} on {node}"
         elif self.operator.state(sid) == "stopped" and not self.operator.where(sid):
             self.operator.configure(sid, None)
+            return f"an operator removes {sid}"
+        return ""
 
     # ------------------------------------------------------------------------------------------------ the quiet
 
@@ -234,12 +347,15 @@ class Chaos:
         """No more trouble; an operator puts right what only an operator can. Raises Unsettled if it does not settle."""
         world = self.world
         world.interfere = lambda _, __: None
+        self._trap_s = 0.0
         world.services.failing.clear()
         world.services.stuck.clear()
+        world.services.hanging.clear()
         world.slow = 0.0
         world.note("", "---- quiet ----")
         for node in world.nodes.values():
             world.heal(node.name)
+            node.deaf = False
             for process in list(node.daemons.values()):
                 world.resume(process)
         self.world.write(SETTINGS, {})

@@ -90,6 +90,8 @@ class Node:
     powered: bool = False
     cut: bool = False
     """From the network."""
+    deaf: bool = False
+    """What it sends to the store arrives, and the answers do not."""
     broken: bool = False
     """Its calls to the store fail, though the network is there."""
     held: set[str] = field(default_factory=set)

@@ -32,6 +32,8 @@ class Services:
     """Services whose start fails at present."""
     stuck: set[str] = field(default_factory=set)
     """Services that can neither be stopped nor moved at present."""
+    hanging: set[str] = field(default_factory=set)
+    """Services that take long to be started, stopped or moved at present."""
     tries: Counter[tuple[str, str]] = field(default_factory=Counter)
     """How often a failing service has been tried in vain: by sid and what was tried."""
 

@@ -116,6 +116,10 @@ def test_no_file(tmp_path: Path) -> None:
 # ---------------------------------------------------------------------------------------------------------- faults
 
 
+FAILING = 21
+"""A seed in which something of the kind that is made to fail happens among others."""
+
+
 def test_rates_come_first_and_the_verdict_last() -> None:
     lines = run("faults", "--seed", "7", "--minutes", "0.1").stdout.splitlines()
     assert lines[0].startswith("seeds 7 to 7: 3 nodes, 4 services, 0.1 min")
@@ -145,6 +149,24 @@ def test_a_seed_that_fails_is_told_with_its_story(kind: str, code: int, monkeypa
     assert f"seed 0: {kind}: " in told.stdout
     assert "n1/crm#" in told.stdout
     assert told.stdout.splitlines()[-1].startswith("1 of 1 seeds failed")
+
+
+def test_a_seed_is_shrunk_to_the_fault_that_matters(monkeypatch: pytest.MonkeyPatch) -> None:
+    def crash(chaos: Chaos) -> str:
+        chaos.world.after(1.0, lambda: chaos.world.promises.fail("SingleOwner", "made up"))
+        return "what matters"
+
+    monkeypatch.setattr(Chaos, "_crash", crash)
+    monkeypatch.setattr(Chaos, "_interfere", lambda *_: None)
+    words = ("faults", "--seeds", "1", "--seed", FAILING, "--minutes", "0.3", "--shrink")
+    told = run(*words)
+    assert told.exit_code == 12
+    lines = told.stdout.splitlines()
+    at = next(n for n, line in enumerate(lines) if line.startswith(f"seed {FAILING}: SingleOwner by 1 of "))
+    assert int(lines[at].split()[6]) > 1
+    assert lines[at + 1].endswith(" s  what matters")
+    assert lines[at + 2].startswith("SingleOwner: made up")
+    assert json.loads(run(*words, "--json").stdout)["shrunk"] == lines[at : at + 3]
 
 
 def test_the_worst_decides() -> None:

@@ -14,7 +14,7 @@ from hacore.protocol.requests import Fired, PowerOff, Request
 from hacore.sim.power import STATUS_S, SWITCH_S, fencing_of
 from hacore.sim.processes import Node, Process
 from hacore.sim.promises import Violation
-from tests.daemons.test_simulated import SIDS, Story
+from tests.daemons.stories import SIDS, Story
 from tests.daemons.variants import without_given
 
 OWN_START_S = 0.5

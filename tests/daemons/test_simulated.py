@@ -2,55 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from hacore.daemons.crm import Crm
-from hacore.manager.documents import Resource
 from hacore.protocol.requests import Fired, Request
 from hacore.sim.faults import Chaos, Seed
 from hacore.sim.operators import Operator
 from hacore.sim.processes import Process
 from hacore.sim.promises import Violation
+from hacore.sim.shrink import failure, shrunk, told
 from hacore.sim.world import World
-from tests.daemons.variants import VARIANTS, BlindFencingCrm, OwnMomentLrm, TokenlessCrm, Variant
+from tests.daemons.stories import SIDS, Story, hear_late_of_a_renewal, pause_an_ex_master
+from tests.daemons.variants import MUTANTS, VARIANTS, BlindFencingCrm, OwnMomentLrm, TokenlessCrm, Variant
 
-SIDS = ("ct:1", "ct:2", "ct:3")
-
-
-class Story:
-    """Three nodes; the services run, the first on n1, the second on n2, the third on n3."""
-
-    def __init__(self, *sids: str, seed: int = 1, **kinds: Any) -> None:
-        self.world = World(seed, **kinds)
-        self.world.careful_arrivals = True
-        self.operator = Operator(self.world)
-        self.world.begin({})
-        for number, sid in enumerate(sids or SIDS, 1):
-            self.operator.configure(sid, Resource(f"n{number}"))
-        self.within(30, lambda: self.operator.runs(*(sids or SIDS)))
-        self.within(60, lambda: bool(self.operator.master()))
-
-    def within(self, duration_s: float, holds: Callable[[], bool]) -> float:
-        """How long it took until it held; it must."""
-        begin_s = self.world.now
-        assert self.world.run(duration_s, holds), self.world.story()
-        return self.world.now - begin_s
-
-    def never(self, duration_s: float, happens: Callable[[], bool]) -> None:
-        assert not self.world.run(duration_s, happens), self.world.story()
-
-    def daemon(self, name: str, kind: str) -> Process:
-        return self.world.nodes[name].daemons[kind]
-
-    def boots(self) -> list[int]:
-        return [node.boot for node in self.world.nodes.values()]
-
-    def sid_away_from(self, name: str) -> tuple[str, str]:
-        """A service that does not run on this node, and its node."""
-        return next((sid, where) for sid in SIDS for where in self.operator.where(sid) if where != name)
+PAGE = (Path(__file__).parents[2] / "docs" / "simulation.md").read_text()
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -227,28 +195,6 @@ def test_trouble_at_each_request_while_the_lrm_arms(trouble: str, at: int) -> No
     assert world.run(60, lambda: operator.runs(*SIDS)), world.story()
 
 
-def pause_an_ex_master(row: str, **kinds: Any) -> None:
-    """It is stopped just before its effect while a node is fenced; another takes over; then it goes on."""
-    story = Story(**kinds)
-    master = story.daemon(story.operator.master(), "crm")
-    sid, name = story.sid_away_from(master.node.name)
-    story.world.power_off(name, "power")
-
-    def interfere(process: Process, request: Request[Any]) -> None:
-        if process is master and isinstance(request, Fired) and request.row == row:
-            story.world.interfere = lambda _, __: None
-            story.world.pause(process, 30)
-
-    story.world.interfere = interfere
-    story.world.after(20, lambda: story.world.boot(name))
-    story.world.after(25, lambda: story.operator.command(f"relocate {sid} {name}"))
-    story.within(20, lambda: master.paused)
-    story.within(29, lambda: story.operator.master() != master.node.name and story.operator.runs(*SIDS))
-    story.within(60, lambda: not master.paused)
-    story.world.run(20)
-    assert story.operator.runs(*SIDS)
-
-
 @pytest.mark.parametrize("row", ["crm.master.write", "crm.master.take", "crm.master.renew", "crm.master.change"])
 def test_a_paused_ex_master_writes_nothing(row: str) -> None:
     pause_an_ex_master(row)
@@ -261,24 +207,6 @@ def test_a_paused_ex_master_writes_nothing(row: str) -> None:
 def test_a_paused_ex_master_must_be_refused(row: str, crm: type[Crm], name: str) -> None:
     with pytest.raises(Violation, match=name):
         pause_an_ex_master(row, crm=crm)
-
-
-def hear_late_of_a_renewal(seed: int, **kinds: Any) -> None:
-    """An LRM is stopped while its renewal is on its way, for nearly as long as it may be; its node is cut off."""
-    story = Story(seed=seed, **kinds)
-    timing = story.world.timing
-    _, name = story.sid_away_from(story.operator.master())
-    lrm = story.daemon(name, "lrm")
-    story.world.run(5 + seed / 7)
-
-    def interfere(process: Process, request: Request[Any]) -> None:
-        if process is lrm and isinstance(request, Fired) and request.row == "lrm.active.confirmed":
-            story.world.interfere = lambda _, __: None
-            story.world.pause(process, timing.watchdog_s - timing.round_s - 0.3)
-            story.world.cut(name)
-
-    story.world.interfere = interfere
-    story.world.run(30)
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -308,17 +236,28 @@ def test_a_seed_reproduces_exactly() -> None:
     assert Seed(7).run(settle=False).story(600) == Seed(7).run(settle=False).story(600)
 
 
-@pytest.mark.parametrize("variant", VARIANTS, ids=lambda variant: variant.name.replace(" ", "-"))
+@pytest.mark.parametrize("variant", [*VARIANTS, *MUTANTS], ids=lambda variant: variant.name.replace(" ", "-"))
 def test_the_search_finds_what_is_broken(variant: Variant) -> None:
-    found = ""
-    with variant.installed() as kinds:
-        for seed in range(variant.seeds):
-            try:
-                Seed(seed, only=variant.only, **kinds).run(settle=False)
-            except Violation as problem:
-                found = problem.name
-                break
+    """In as many seeds as the page says."""
+    seeds, found = variant.search()
     assert found in variant.names
+    assert f"| {variant.name} | {', '.join(variant.only) or 'any'} | `{found}` | {seeds} |" in PAGE.splitlines()
+
+
+def test_a_failing_seed_is_shrunk_to_what_it_fails_by() -> None:
+    """Of nine faults one matters: a node is cut off for longer than the lock lives."""
+    variant = VARIANTS[0]
+    with variant.installed() as kinds:
+        seed = variant.search()[0] - 1
+        found = failure(Seed(seed, only=variant.only, **kinds))
+        assert found
+        less, _ = shrunk(lambda keep: Seed(seed, only=variant.only, keep=keep, **kinds), found)
+        again = failure(Seed(seed, only=variant.only, keep=[it.name for it in less.faults], **kinds))
+    assert (less.name, len(less.faults)) == (found.name, 1)
+    assert len(found.faults) > 1
+    assert less.faults[0] in found.faults
+    assert less == again
+    assert told(less) == told(again)
 
 
 @pytest.mark.parametrize("only", sorted({variant.only for variant in VARIANTS if variant.only}), ids=str)

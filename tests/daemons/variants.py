@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -12,12 +12,18 @@ from hacore.daemons.base import does
 from hacore.daemons.crm import Crm
 from hacore.daemons.lrm import Lrm
 from hacore.daemons.watchdog_mux import WatchdogMux
+from hacore.manager.documents import LrmStatus
+from hacore.manager.jobs import Duty
+from hacore.manager.view import Sight
 from hacore.protocol import crm, lrm, service, watchdog
-from hacore.protocol.requests import Accepted, Asking, Clock, KeepAlive, ask
+from hacore.protocol.requests import Accepted, Asking, Clock, KeepAlive, Snapshot, ask
 from hacore.protocol.table import ALWAYS, Fact, Row, Table
 from hacore.protocol.tables import TABLES
 from hacore.protocol.timing import Timing
 from hacore.protocol.vocabulary import RESTART_ASKED
+from hacore.sim.faults import Seed
+from hacore.sim.promises import Unsettled, Violation
+from model_check.mutants.changes import own
 
 
 def without_given(table: Table, row_id: str, *facts: Fact) -> Row:
@@ -117,8 +123,46 @@ class FeedingMux(WatchdogMux):
         return self.feed_s if self.state == "armed" else super()._until_s()
 
 
+class HeedlessLrm(Lrm):
+    """Moves the deadline whether or not the renewal is confirmed."""
+
+    table = lrm.LRM.substituted(
+        {
+            "lrm.active.unconfirmed": replace(
+                lrm.LRM.by_id["lrm.active.unconfirmed"], target="active.fed", do=(lrm.KEEP_ALIVE,)
+            )
+        }
+    )
+
+
+class AmnesicLrm(Lrm):
+    """Does not look at what it has answered: a uid is carried out again."""
+
+    table = lrm.LRM
+
+    def _duty(self, seen: Snapshot) -> Duty:
+        duty = super()._duty(seen)
+        return replace(duty, own=LrmStatus(duty.own.mode, duty.own.generation))
+
+
+class StaleCrm(Crm):
+    """Keeps what it once thought of a node: its lock had expired."""
+
+    table = crm.CRM
+
+    def _sight(self, seen: Snapshot, nodes: Iterable[str]) -> Sight:
+        sight = super()._sight(seen, nodes)
+        return replace(sight, expired=sight.expired | self.sight.expired)
+
+
 RECOVER_WITHOUT_FENCE = service.SERVICE.substituted(
     {"service.fence.fenced": replace(service.SERVICE.by_id["service.fence.fenced"], guard=service.NODE_LOST)},
+)
+RETRY_BY_THE_SAME_UID = service.SERVICE.substituted(
+    {
+        row: service.SERVICE.changed(row, do=tuple(it for it in service.SERVICE.by_id[row].do if it != service.NEW_UID))
+        for row in ("service.started.retry", "service.started.down")
+    }
 )
 
 
@@ -135,11 +179,26 @@ class Variant:
 
     name: str
     names: frozenset[str]
+    """Unsettled: not everything comes right in the end."""
     seeds: int
     kinds: Callable[[], dict[str, Any]] = dict
     only: tuple[str, ...] = ()
     """The kinds of trouble that it takes; none named: any."""
+    settle: bool = False
+    """Whether it shows only in the quiet after all trouble."""
     service_table: Table = service.SERVICE
+
+    def search(self) -> tuple[int, str]:
+        """How many seeds it takes until something fails, and what; or all seeds, and nothing."""
+        with self.installed() as kinds:
+            for seed in range(self.seeds):
+                try:
+                    Seed(seed, only=self.only, **kinds).run(settle=self.settle)
+                except Violation as problem:
+                    return seed + 1, problem.name
+                except Unsettled:
+                    return seed + 1, "Unsettled"
+        return self.seeds, ""
 
     @contextmanager
     def installed(self) -> Iterator[dict[str, Any]]:
@@ -157,4 +216,35 @@ VARIANTS = (
     Variant("feed after the deadline", UNSAFE, 20, lambda: {"mux": FeedingMux}, APART),
     Variant("say active before it guards", UNSAFE, 20, lambda: {"lrm": BoastfulLrm}, ("update", "cut", "power")),
     Variant("recover without fence", UNSAFE, 20, only=APART, service_table=RECOVER_WITHOUT_FENCE),
+    Variant("keep alive unconfirmed", UNSAFE, 20, lambda: {"lrm": HeedlessLrm}, ("cut",)),
+    Variant("use a uid again", frozenset({"AckOnce"}), 20, lambda: {"lrm": AmnesicLrm}),
+    Variant(
+        "retry by the same uid",
+        frozenset({"Unsettled"}),
+        5,
+        only=("crash",),
+        settle=True,
+        service_table=RETRY_BY_THE_SAME_UID,
+    ),
+    Variant("keep a stale state of a node", UNSAFE, 40, lambda: {"crm": StaleCrm}, ("power", "cut", "outage")),
+    Variant(
+        "write without token", frozenset({"OneMaster"}), 40, lambda: {"crm": TokenlessCrm}, ("pause_writer", "relocate")
+    ),
 )
+
+
+def mutant(name: str, found: str, *only: str) -> Variant:
+    """Our own tables with one thing changed, as `hacore mutants` does it, and the explorer catches it too."""
+    changed = own()[name].table
+    return Variant(
+        f"mutant {name}", frozenset({found}), 20, lambda: {"tables": {**TABLES, changed.name: changed}}, only
+    )
+
+
+MUTANTS = (
+    mutant("lrm.active.leave_frozen: without QUIET", "Guarded", "update"),
+    mutant("lrm.active.disarm: without DISARM_ASKED", "Guarded", "disarm", "update"),
+    mutant("lrm.maintenance.emptied: without QUIET", "Guarded", "maintenance", "stuck"),
+    mutant("lrm.lost.blind: leads to lost.leaving", "Guarded", "cut"),
+)
+"""Some of the mutants that the check catches and that concern daemons."""

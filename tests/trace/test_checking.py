@@ -128,13 +128,17 @@ BROKEN = [
     (VARIANTS[0], 8, "SingleOwner"),
     (VARIANTS[1], 1, "Guarded"),
     (VARIANTS[2], 0, "SafeDisarm"),
-    (VARIANTS[4], 3, "WatchdogFires"),
+    (VARIANTS[4], 1, "WatchdogFires"),
     (VARIANTS[5], 0, "Guarded"),
-    (VARIANTS[6], 1, "SingleOwner"),
-    (Variant("write without token", frozenset(), 1, lambda: {"crm": TokenlessCrm}, ("pause",)), 0, "OneMaster"),
+    (VARIANTS[6], 3, "SingleOwner"),
     (
-        Variant("fence blindly", frozenset(), 1, lambda: {"crm": BlindFencingCrm}, ("pause", "pause_node", "cut")),
-        2,
+        Variant("write without token", frozenset(), 1, lambda: {"crm": TokenlessCrm}, ("pause_writer", "relocate")),
+        0,
+        "OneMaster",
+    ),
+    (
+        Variant("fence blindly", frozenset(), 1, lambda: {"crm": BlindFencingCrm}, ("pause_writer", "cut")),
+        0,
         "FenceBeforeRecover",
     ),
 ]
