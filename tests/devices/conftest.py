@@ -42,7 +42,8 @@ def pmxcfs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PmxcfsCluster]:
         yield cluster
 
 
-ENGINES = ["sqlite", pytest.param("etcd", marks=needs_etcd), pytest.param("pmxcfs", marks=needs_fuse)]
+SLOW_PMXCFS = [needs_fuse, pytest.mark.slow]
+ENGINES = ["sqlite", pytest.param("etcd", marks=needs_etcd), pytest.param("pmxcfs", marks=SLOW_PMXCFS)]
 
 
 @pytest.fixture(params=ENGINES)

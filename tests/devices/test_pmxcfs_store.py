@@ -21,7 +21,7 @@ from hacore.protocol.requests import Committed, Conflict, Document, Snapshot, Un
 from tests.devices.pmxcfs_cluster import PmxcfsCluster, needs_fuse, pmxcfs_cluster
 from tests.devices.stores import PATIENT_S, committed, read, soon
 
-pytestmark = needs_fuse
+pytestmark = [needs_fuse, pytest.mark.slow]
 
 SLACK_S = 3.0
 """For a busy machine, beyond what a call may take."""
