@@ -313,7 +313,7 @@ class Reader:
         Raises msgspec.ValidationError, or TypeError or AttributeError if these are no entries at all.
         """
         old_raw, old = self._entries.get(key, ({}, {}))
-        new = {name: it for name, it in raw.items() if it is not old_raw.get(name) and it != old_raw.get(name)}
+        new = {name: it for name, it in raw.items() if name not in old or it != old_raw[name]}
         values = {**old, **msgspec.convert(new, dict[str, kind])}  # type: ignore[valid-type]
         self._entries[key] = raw, {name: values[name] for name in raw}
         return dict(self._entries[key][1])

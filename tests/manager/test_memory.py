@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hacore.manager import services, view
-from hacore.manager.documents import STATUS, Record, Status, status_of
+from hacore.manager.documents import STATUS, DocumentError, Record, Status, status_of
 from hacore.manager.memory import Memory
 from hacore.manager.round import decide
 from hacore.manager.view import View
@@ -90,3 +90,9 @@ def test_a_document_is_read_once_for_each_revision() -> None:
     new = Snapshot({STATUS: Document({"master": "n2"}, 2)}, 2)
     assert memory.read(old, STATUS, status_of) is memory.read(old, STATUS, status_of)
     assert memory.read(new, STATUS, status_of).master == "n2"
+
+
+def test_an_entry_that_is_nothing_is_told_as_what_it_is() -> None:
+    snapshot = Snapshot({STATUS: Document({"services": {WEB: None}}, 1)}, 1)
+    with pytest.raises(DocumentError):
+        Memory().status(snapshot)
